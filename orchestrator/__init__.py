@@ -1,0 +1,1 @@
+"""Lianban (链办): government services, handled on chain."""
