@@ -58,5 +58,12 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """The bytes of an unpadded base64url string. Raises ValueError when it is anything else."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    """The bytes of an unpadded base64url string. Raises ValueError when it is anything else.
+
+    Strict: exactly one text stands for any bytes, so that nobody can make a second text (and so a second hash) of what
+    was signed.
+    """
+    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if b64(data) != text:
+        raise ValueError("not canonical base64url")
+    return data

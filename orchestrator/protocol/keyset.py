@@ -1,0 +1,314 @@
+"""Keysets: the document that tells the world a seat's keys, and the private keys that the seat keeps.
+
+The document is canonical JSON; its keccak-256 stands on chain and its bytes in the event of the admission or rotation.
+Private keys lie encrypted in one folder per department: `chain.json` (Web3 Secret Storage) and one PKCS#8 PEM per
+other key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import coincurve
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from eth_account import Account
+from eth_utils.address import to_checksum_address
+
+from orchestrator.domain.canonical import canonical, keccak
+from orchestrator.domain.errors import Invalid
+from orchestrator.protocol.jose import SigningKey, check_signing_jwk, thumbprint
+from orchestrator.protocol.sealing import SealingKey, check_sealing_jwk
+
+SIGNING_USES: Final = ("evidence", "request", "identity")
+"""Uses of P-256 keys; `identity` only at an identity seat."""
+
+USES: Final = ("evidence", "request", "sealing", "identity")
+_REQUIRED: Final = frozenset({"evidence", "request", "sealing"})
+_DOCUMENT_FIELDS: Final = frozenset(
+    {"seat", "id", "name", "uscc", "region", "parent", "vertical", "hosted_by", "endpoint", "keys"}
+)
+_Key = TypeVar("_Key")
+_SCRYPT_ROUNDS: Final = 2**13
+"""scrypt's n: about 15 ms and 8 MiB a key, since all seats of a demo start at once. The passphrase is a random file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyset:
+    """A seat's public document. Raises Invalid on construction when a field is not as it must be."""
+
+    seat: int
+    """0–255, the seat's number on its ledger."""
+    id: str
+    """The department's id, kebab-case."""
+    name: dict[str, str]
+    """`zh` and `en`."""
+    uscc: str
+    region: str
+    """GB/T 2260, six digits."""
+    parent: str | None
+    vertical: bool
+    """Whether the department answers to its ministry rather than to the local government."""
+    hosted_by: str
+    """Id of the department that runs this seat's gateway."""
+    endpoint: str
+    """Base URL of the gateway, without a slash at the end."""
+    keys: tuple[dict[str, Any], ...]
+    """Public JWKs, each with `use_for` and `kid` (RFC 7638)."""
+
+    def __post_init__(self) -> None:
+        if not _is_int(self.seat) or not 0 <= self.seat <= 255:
+            raise _bad_document("seat")
+        for field in ("id", "uscc", "region", "hosted_by", "endpoint"):
+            if not isinstance(getattr(self, field), str) or not getattr(self, field):
+                raise _bad_document(field)
+        if self.endpoint.endswith("/") or not self.endpoint.startswith(("http://", "https://")):
+            raise _bad_document("endpoint")
+        if not isinstance(self.name, dict) or self.name.keys() != {"zh", "en"} or not _all_text(self.name.values()):
+            raise _bad_document("name")
+        if not (self.parent is None or isinstance(self.parent, str)) or not isinstance(self.vertical, bool):
+            raise _bad_document("parent")
+        uses = [jwk.get("use_for") if isinstance(jwk, dict) else None for jwk in self.keys]
+        if len(set(uses)) != len(uses) or not _REQUIRED <= set(uses) or not set(uses) <= set(USES):
+            raise _bad_document("keys")
+        for jwk in self.keys:
+            (check_sealing_jwk if jwk["use_for"] == "sealing" else check_signing_jwk)(jwk)
+            if jwk.get("kid") != thumbprint(jwk):
+                raise _bad_document("keys.kid")
+        if len({jwk["kid"] for jwk in self.keys}) != len(self.keys):
+            raise _bad_document("keys")
+
+    def key(self, use_for: str) -> dict[str, Any]:
+        """The public JWK for `evidence`, `request`, `sealing` or `identity`. Raises Invalid when the seat has none."""
+        for jwk in self.keys:
+            if jwk["use_for"] == use_for:
+                return jwk
+        raise Invalid(
+            field="keys",
+            detail=f"该席位没有用于 {use_for} 的密钥",
+            detail_en=f"the seat has no key for {use_for}",
+            code="no-such-key",
+        )
+
+    def document(self) -> bytes:
+        """Canonical JSON: what is admitted on chain."""
+        return canonical({field: getattr(self, field) for field in _DOCUMENT_FIELDS - {"keys"}} | {"keys": list(self.keys)})
+
+    @classmethod
+    def parse(cls, document: bytes) -> Self:
+        """The keyset of a document. Raises Invalid when it is not exactly one, in canonical form."""
+        try:
+            value = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            raise _bad_document("document") from None
+        if not isinstance(value, dict) or value.keys() != _DOCUMENT_FIELDS or not isinstance(value["keys"], list):
+            raise _bad_document("document")
+        keyset = cls(**(value | {"keys": tuple(value["keys"])}))
+        if keyset.document() != document:
+            raise _bad_document("document")
+        return keyset
+
+    @property
+    def hash(self) -> bytes:
+        """keccak-256 of the document, 32 bytes: `keysetHash` on chain."""
+        return keccak(self.document())
+
+
+class SigningAccount:
+    """A secp256k1 key that signs for a seat (or owner) on chain."""
+
+    __slots__ = ("_private", "address")
+
+    def __init__(self, secret: bytes) -> None:
+        self._private = coincurve.PrivateKey(secret)
+        public = self._private.public_key.format(compressed=False)
+        self.address: str = to_checksum_address(keccak(public[1:])[12:])
+        """EIP-55 spelling."""
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A new random key."""
+        return cls(coincurve.PrivateKey().secret)
+
+    @property
+    def secret(self) -> bytes:
+        """The 32 secret bytes, for a wallet library that must hold them."""
+        return self._private.secret  # type: ignore[no-any-return]
+
+    def sign_hash(self, digest: bytes) -> bytes:
+        """65 bytes `r ‖ s ‖ v`, v 27 or 28, s in the lower half, over a 32-byte digest as it is."""
+        signature = self._private.sign_recoverable(digest, hasher=None)
+        return bytes(signature[:64]) + bytes((27 + signature[64],))
+
+    def __repr__(self) -> str:
+        return f"SigningAccount({self.address})"
+
+
+class SeatKeys:
+    """The private keys of a seat, or those of them that a process was given. Asking for one not held raises Invalid."""
+
+    __slots__ = ("_chain", "_evidence", "_identity", "_request", "_sealing")
+
+    def __init__(
+        self,
+        *,
+        chain: SigningAccount | None = None,
+        evidence: SigningKey | None = None,
+        request: SigningKey | None = None,
+        sealing: SealingKey | None = None,
+        identity: SigningKey | None = None,
+    ) -> None:
+        self._chain, self._evidence, self._request = chain, evidence, request
+        self._sealing, self._identity = sealing, identity
+
+    @property
+    def chain(self) -> SigningAccount:
+        """Signs sheets, heads and the seat's other EIP-712 statements."""
+        return _held(self._chain, "chain")
+
+    @property
+    def evidence(self) -> SigningKey:
+        """Signs answers, verdicts, credentials and officers' certificates."""
+        return _held(self._evidence, "evidence")
+
+    @property
+    def request(self) -> SigningKey:
+        """Signs batches of questions and every other request to another seat."""
+        return _held(self._request, "request")
+
+    @property
+    def sealing(self) -> SealingKey:
+        """Opens what is sealed to the seat."""
+        return _held(self._sealing, "sealing")
+
+    @property
+    def identity(self) -> SigningKey:
+        """Signs mandates and id tokens; only an identity seat has it."""
+        return _held(self._identity, "identity")
+
+    @property
+    def has_identity(self) -> bool:
+        return self._identity is not None
+
+    def public_jwks(self) -> list[dict[str, Any]]:
+        """The public keys for the keyset document, with `use_for` and `kid`."""
+        held = {"evidence": self._evidence, "request": self._request, "sealing": self._sealing, "identity": self._identity}
+        return [{**key.jwk, "use_for": use} for use, key in held.items() if key is not None]
+
+
+def generate_seat_keys(identity: bool = False) -> SeatKeys:
+    """All keys of a new seat; with `identity`, those of an identity seat."""
+    return SeatKeys(
+        chain=SigningAccount.generate(),
+        evidence=SigningKey.generate(),
+        request=SigningKey.generate(),
+        sealing=SealingKey.generate(),
+        identity=SigningKey.generate() if identity else None,
+    )
+
+
+def save_seat_keys(keys: SeatKeys, folder: Path, passphrase: str) -> None:
+    """Writes the keys encrypted, readable by their owner alone. Raises Invalid rather than overwrite a key."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = {
+        "chain.json": json.dumps(Account.encrypt(keys.chain.secret, passphrase, "scrypt", _SCRYPT_ROUNDS)).encode(),
+        "evidence.pem": keys.evidence.pem(passphrase),
+        "request.pem": keys.request.pem(passphrase),
+        "sealing.pem": keys.sealing.pem(passphrase),
+    }
+    if keys.has_identity:
+        files["identity.pem"] = keys.identity.pem(passphrase)
+    for name in files:
+        if (folder / name).exists():
+            raise Invalid(
+                field="folder",
+                detail=f"密钥文件 {name} 已存在,不会覆盖",
+                detail_en=f"key file {name} exists and is not overwritten",
+                remedy="换一个目录,或先备份并移走原密钥",
+                code="key-exists",
+            )
+    for name, content in files.items():
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def load_seat_keys(folder: Path, passphrase: str, only: Collection[str] | None = None) -> SeatKeys:
+    """The keys of `folder`, or of them those named in `only` (`chain`, `evidence`, `request`, `sealing`, `identity`).
+
+    Without `only`, `identity` may be missing. Raises Invalid when a key is missing or does not open.
+    """
+    wanted = {"chain", *USES} if only is None else set(only)
+    if not wanted <= {"chain", *USES}:
+        raise ValueError(f"no such key: {sorted(wanted - {'chain', *USES})}")
+    held: dict[str, Any] = {}
+    for use in sorted(wanted):
+        path = folder / ("chain.json" if use == "chain" else f"{use}.pem")
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            if use == "identity" and only is None:
+                continue
+            raise _bad_key_file(path.name, "不存在", "is missing") from None
+        held[use] = _open(use, path.name, content, passphrase)
+    return SeatKeys(**held)
+
+
+def _open(use: str, name: str, content: bytes, passphrase: str) -> SigningAccount | SigningKey | SealingKey:
+    try:
+        if use == "chain":
+            return SigningAccount(bytes(Account.decrypt(orjson.loads(content), passphrase)))
+        private = load_pem_private_key(content, passphrase.encode())
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        raise _bad_key_file(name, "无法用所给口令打开", "does not open with the passphrase given") from None
+    if use == "sealing" and isinstance(private, X25519PrivateKey):
+        return SealingKey(private)
+    if use != "sealing" and isinstance(private, EllipticCurvePrivateKey):
+        return SigningKey(private)
+    raise _bad_key_file(name, "不是所需类型的密钥", "holds a key of another type")
+
+
+def _held(key: _Key | None, use: str) -> _Key:
+    if key is None:
+        raise Invalid(
+            field="keys",
+            detail=f"本进程未持有 {use} 密钥",
+            detail_en=f"this process does not hold the {use} key",
+            code="key-not-held",
+        )
+    return key
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _all_text(values: Collection[object]) -> bool:
+    return all(isinstance(value, str) and value for value in values)
+
+
+def _bad_document(field: str) -> Invalid:
+    return Invalid(
+        field=field,
+        detail="密钥文档不符合规范",
+        detail_en="the keyset document is not as specified",
+        remedy="按 docs/architecture.md「Seats, keys」重新生成",
+        code="bad-keyset",
+    )
+
+
+def _bad_key_file(name: str, problem: str, problem_en: str) -> Invalid:
+    return Invalid(
+        field=name,
+        detail=f"密钥文件 {name} {problem}",
+        detail_en=f"key file {name} {problem_en}",
+        remedy="核对密钥目录与口令文件",
+        code="bad-key-file",
+    )
