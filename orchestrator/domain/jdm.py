@@ -1,45 +1,38 @@
-"""The GoRules JDM form of a decision table: how rows are written into it and read back.
+"""Cells in GoRules' expression language: one text for each cell, and only those texts are read back.
 
-A table is one input node, one decision table node (hit policy *collect*) and one output node. Only a small part of JDM is
-written and only that part is read: literals, lists of literals, guarded comparisons and literal outputs. Whatever else a
-document holds (functions, expressions, `now`, other hit policies, unknown settings) is refused, because the engine that
-evaluates JDM skips what it cannot parse.
+Literals, lists of literals, and comparisons guarded against values that are unknown or were not asked; a day is its
+proleptic Gregorian ordinal. Nothing else of the language is written, so nothing else is understood.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from orchestrator.domain.decision_table import (
-    SEVERITY,
+from orchestrator.domain.cells import (
     Cell,
     Compare,
     Input,
     InputType,
-    Literal_,
     Reference,
-    Row,
+    Scalar,
     cell_faults,
-    exact,
     field_of,
 )
-from orchestrator.domain.errors import Invalid
 
-CONTENT_TYPE = "application/vnd.gorules.decision"
-OUTPUTS = ("row", "outcome", "confirm", "material", "otherwise")
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "ne": "!="}
 _OPERATORS = {symbol: operator for operator, symbol in _SYMBOLS.items()}
 _GUARD = '$ != "unknown" and $ != "not_asked"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
-_STRING = r'"[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029]*"'
-_LITERAL = re.compile(rf"{_STRING}|{_NUMBER}")
+STRING = r'"[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029]*"'
+_LITERAL = re.compile(rf"{STRING}|{_NUMBER}")
 _COMPARISON = re.compile(
     rf' and (?:(?P<guard>[a-zA-Z0-9_]+) != "unknown" and (?P=guard) != "not_asked" and )?'
-    rf"\$ (?P<symbol>>=|<=|!=|>|<) (?:(?P<literal>{_STRING}|{_NUMBER})|(?P<field>[a-zA-Z0-9_]+)(?: \+ (?P<plus>-?[0-9]+))?)"
+    rf"\$ (?P<symbol>>=|<=|!=|>|<) "
+    rf"(?:(?P<literal>{STRING}|{_NUMBER})|(?P<field>[a-zA-Z0-9_]+)(?: \+ (?P<plus>-?[0-9]+))?)"
 )
 
 
@@ -50,7 +43,7 @@ def number_text(value: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def _write_literal(value: Literal_, kind: InputType) -> str:
+def _write_literal(value: Scalar, kind: InputType) -> str:
     if isinstance(value, Decimal):
         return number_text(value)
     if kind == "date" and value[:1].isdigit():
@@ -58,7 +51,7 @@ def _write_literal(value: Literal_, kind: InputType) -> str:
     return f'"{value}"'
 
 
-def _read_literal(text: str, kind: InputType) -> Literal_:
+def _read_literal(text: str, kind: InputType) -> Scalar:
     if text.startswith('"'):
         return text[1:-1]
     if kind == "date":
@@ -90,7 +83,7 @@ def read_cell(text: str, of: Input, inputs: Mapping[str, Input]) -> Cell:
     if text.startswith(_GUARD):
         cell = _read_comparison(text[len(_GUARD) :], of.type, {field_of(name): name for name in inputs})
     else:
-        literals: list[Literal_] = []
+        literals: list[Scalar] = []
         rest = text
         while match := _LITERAL.match(rest):
             literals.append(_read_literal(match[0], of.type))
@@ -122,107 +115,3 @@ def _read_comparison(rest: str, kind: InputType, names: Mapping[str, str]) -> Co
         else:
             operands[_OPERATORS[match["symbol"]]] = Reference(input=names[match["field"]], plus=int(match["plus"] or 0))
     return Compare.model_validate(operands)
-
-
-def table(role: str, rows: Sequence[Row], inputs: Mapping[str, Input]) -> dict[str, Any]:
-    """The JDM document of one approver's rows, which `check_rows` has found faultless."""
-    columns = sorted({name for row in rows for alternative in row.when for name in alternative})
-    rules = []
-    for row in rows:
-        for number, alternative in enumerate(row.when, start=1):
-            cells = {field_of(name): write_cell(alternative[name], inputs[name].type) for name in alternative}
-            rules.append(
-                {"_id": f"{row.id}.{number}"}
-                | {field_of(name): cells.get(field_of(name), "") for name in columns}
-                | {f"out_{key}": value for key, value in _outputs(row).items()}
-            )
-    names = [f"{role}.{part}" for part in ("input", "table", "output")]
-    return {
-        "contentType": CONTENT_TYPE,
-        "nodes": [
-            {"id": names[0], "type": "inputNode", "name": "input", "position": {"x": 0, "y": 0}},
-            {
-                "id": names[1],
-                "type": "decisionTableNode",
-                "name": role,
-                "position": {"x": 300, "y": 0},
-                "content": {
-                    "hitPolicy": "collect",
-                    "inputs": [{"id": field_of(name), "name": name, "field": field_of(name)} for name in columns],
-                    "outputs": [{"id": f"out_{key}", "name": key, "field": key} for key in OUTPUTS],
-                    "rules": rules,
-                },
-            },
-            {"id": names[2], "type": "outputNode", "name": "output", "position": {"x": 600, "y": 0}},
-        ],
-        "edges": [
-            {"id": f"{role}.edge.1", "type": "edge", "sourceId": names[0], "targetId": names[1]},
-            {"id": f"{role}.edge.2", "type": "edge", "sourceId": names[1], "targetId": names[2]},
-        ],
-    }
-
-
-def _outputs(row: Row) -> dict[str, str]:
-    return {
-        "row": f'"{row.id}"',
-        "outcome": f'"{row.outcome}"',
-        "confirm": "true" if row.confirm else "false",
-        "material": "null" if row.material is None else f'"{row.material}"',
-        "otherwise": "true" if row.otherwise else "false",
-    }
-
-
-def read_table(role: str, document: Any, inputs: Mapping[str, Input]) -> list[Row]:
-    """The rows of a table. Raises Invalid naming the rule and column for anything that `table` would not have written."""
-
-    def refuse(where: str, en: str) -> Invalid:
-        return Invalid(
-            field=f"decisions.{role}{where}",
-            code="decision-table",
-            detail="决策表含有不允许的内容",
-            detail_en=en,
-            remedy="只使用字面值、列表和比较 / use literals, lists and comparisons only",
-        )
-
-    try:
-        content = document["nodes"][1]["content"]
-        columns = [column["name"] for column in content["inputs"]]
-        rules = [dict(rule) for rule in content["rules"]]
-    except (KeyError, IndexError, TypeError) as error:
-        raise refuse("", "not a single decision table between an input and an output node") from error
-    rows: dict[str, dict[str, Any]] = {}
-    for rule in rules:
-        where = f".{rule.get('_id')}"
-        alternative: dict[str, Cell] = {}
-        for name in columns:
-            if name not in inputs:
-                raise refuse(where, f"unknown input {name}")
-            text = rule.get(field_of(name), "")
-            try:
-                if text != "":
-                    alternative[name] = read_cell(text, inputs[name], inputs)
-            except (ValueError, TypeError, AttributeError, OverflowError) as error:
-                raise refuse(f"{where}.{name}", f"cell does not parse: {error}") from error
-        row = {key: _read_output(rule.get(f"out_{key}"), refuse, where) for key in OUTPUTS}
-        row["id"] = row.pop("row")
-        rows.setdefault(str(row["id"]), {**row, "approver": role, "when": []})["when"].append(alternative)
-    try:
-        result = [Row.model_validate(row) for row in rows.values()]
-    except ValueError as error:
-        raise refuse("", f"not a row: {error}") from error
-    if table(role, result, inputs) != document:
-        raise refuse("", "holds nodes, settings or outputs outside the plain form")
-    return result
-
-
-def _read_output(text: Any, refuse: Any, where: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    if text == "null":
-        return None
-    if isinstance(text, str) and re.fullmatch(_STRING, text):
-        return text[1:-1]
-    raise refuse(where, "an output is not a literal")
-
-
-__all__ = ["CONTENT_TYPE", "OUTPUTS", "SEVERITY", "exact", "number_text", "read_cell", "read_table", "table", "write_cell"]
