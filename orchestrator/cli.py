@@ -1,0 +1,80 @@
+"""The `lianban` command.
+
+Each command group lives beside what it commands and is imported only when it is called, so that `lianban --help` and
+the services that are started as child processes do not pay for one another. To add one, write its line in `GROUPS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from orchestrator.domain.errors import Invalid, LianbanError
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where a command or a group of commands is: a module with a `typer.Typer` named `app`."""
+
+    module: str
+    help: str
+
+
+GROUPS: dict[str, Group] = {
+    "doctor": Group("orchestrator.doctor", "检查本机环境 · what is missing on this machine and how to get it"),
+    "devnet": Group("orchestrator.devnet.commands", "本地链与数据库 · run the devnet's node and database"),
+    "deploy": Group("orchestrator.ledger.commands", "部署合约 · deploy the contracts, or take up what is deployed"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose members are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands, in the order of `GROUPS`."""
+        return list(GROUPS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None when there is none."""
+        group = GROUPS.get(cmd_name)
+        if group is None:
+            return None
+        command = get_command(importlib.import_module(group.module).app)
+        command.name = cmd_name
+        command.short_help = command.help = command.help or group.help
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="链办：政务服务上链办理 · government services, handled on chain",
+)
+
+
+@app.callback()
+def root() -> None:
+    """链办：政务服务上链办理 · government services, handled on chain."""
+
+
+def main() -> None:
+    """Runs the command line; our own errors end it with one line each and exit code 1 (2 for wrong input)."""
+    try:
+        app()
+    except LianbanError as error:
+        typer.secho(f"✗ {error}", fg="red", err=True)
+        if error.remedy:
+            typer.secho(f"  → {error.remedy}", fg="yellow", err=True)
+        sys.exit(2 if isinstance(error, Invalid) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Settings: what one machine's installation of Lianban is told from outside.
+
+Every setting is an environment variable `LIANBAN_<NAME>`; nothing is read when this module is imported. `load_settings`
+reads the environment once, and what it returns is passed along.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestrator.domain.errors import Invalid
+
+PREFIX = "LIANBAN_"
+
+
+class Settings(BaseSettings):
+    """All settings of one installation, frozen. Durations are seconds; port 0 means: pick a free one and keep it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    profile: Literal["devnet", "production"] = "devnet"
+    """`production` refuses everything that only stands in for the real thing."""
+
+    data_dir: Path = Path("var")
+    """Where state lies: embedded database, chain, keys, logs, deployment file. Relative paths count from the folder in
+    which the command runs; kept absolute."""
+
+    database_url: str | None = None
+    """`postgresql://user:password@host:port/database` of a server whose user may create databases and roles. None: the
+    embedded server in `data_dir/postgres`."""
+
+    node_url: str | None = None
+    """JSON-RPC over HTTP of an EVM node. None: an Anvil of our own with its state in `data_dir/anvil`."""
+
+    chain_id: int | None = Field(default=None, gt=0)
+    """The chain id that the node must have. None: whatever it has the first time; the deployment file pins it then."""
+
+    block_seconds: int = Field(default=1, ge=1, le=60)
+    """Seconds between two blocks of our own Anvil."""
+
+    rpc_timeout: float = Field(default=10.0, gt=0)
+    """Seconds that one JSON-RPC request may take."""
+
+    keys_folder: Path | None = Field(default=None, validation_alias=f"{PREFIX}KEYS_DIR")
+    """Where the seats' encrypted private keys lie, one folder a department. None: `data_dir/keys`."""
+
+    passphrase_path: Path | None = Field(default=None, validation_alias=f"{PREFIX}PASSPHRASE_FILE")
+    """The file with the passphrase of the private keys. None: `data_dir/passphrase`, made on a devnet's first start."""
+
+    host: str = "127.0.0.1"
+    """The address on which the services listen."""
+
+    portal_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the portal and its HTTP API."""
+
+    identity_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the identity seat's own web origin."""
+
+    gateway_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the first gateway process; further ones take free ports."""
+
+    gateway_timeout: float = Field(default=10.0, gt=0)
+    """Seconds that one request to a gateway may take."""
+
+    retry_first: float = Field(default=0.5, gt=0)
+    """Seconds before the first retry of what was unavailable; doubles each time."""
+
+    retry_most: float = Field(default=30.0, gt=0)
+    """The longest pause between two retries, seconds."""
+
+    outage_window: float = Field(default=3600.0, gt=0)
+    """For how long a department that does not answer is asked again before its answer counts as a timeout. The material
+    is offered to the applicant from the first failure on."""
+
+    face_check: str = "development"
+    """Which face check the identity seat uses. `development` compares nothing and says so on every use; the profile
+    `production` refuses it."""
+
+    @field_validator("data_dir", "keys_folder", "passphrase_path")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("database_url", "node_url", "keys_folder", "passphrase_path", "chain_id", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("a PostgreSQL address begins with postgresql://")
+        return url
+
+    @field_validator("node_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("a node's address begins with http:// or https://")
+        return url
+
+    @model_validator(mode="after")
+    def _production_takes_no_stand_in(self) -> Settings:
+        if self.profile == "production":
+            if self.face_check == "development":
+                raise ValueError("face_check: the development face check compares nothing, production refuses it")
+            if self.database_url is None:
+                raise ValueError("database_url: production needs a PostgreSQL server, not the embedded one")
+            if self.node_url is None:
+                raise ValueError("node_url: production needs a consortium node, not the embedded one")
+            if self.chain_id is None:
+                raise ValueError("chain_id: production pins the chain id that it expects")
+            if self.passphrase_path is None:
+                raise ValueError("passphrase_file: production names the file with the keys' passphrase")
+        return self
+
+    @property
+    def keys_dir(self) -> Path:
+        """Where the seats' encrypted private keys lie."""
+        return self.keys_folder or self.data_dir / "keys"
+
+    @property
+    def passphrase_file(self) -> Path:
+        """The file with the passphrase of the private keys."""
+        return self.passphrase_path or self.data_dir / "passphrase"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where the services that we start write their logs."""
+        return self.data_dir / "logs"
+
+    @property
+    def deployment_file(self) -> Path:
+        """Where the addresses of the contracts are kept."""
+        return self.data_dir / "deployment.json"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a process that we start."""
+        values: dict[str, object] = {name: getattr(self, name) for name in type(self).model_fields}
+        values["keys_dir"] = values.pop("keys_folder")
+        values["passphrase_file"] = values.pop("passphrase_path")
+        return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings from the environment, with `given` values on top.
+
+    Raises Invalid naming the first wrong variable. The message holds no value, since a value may be a secret.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        name = str(first["loc"][0]) if first["loc"] else message.partition(":")[0]
+        variable = name.upper() if name.upper().startswith(PREFIX) else PREFIX + name.upper()
+        raise Invalid(
+            field=variable,
+            detail=f"设置 {variable} 不正确",
+            detail_en=f"setting {variable} is wrong: {message}",
+            remedy=f"改正环境变量 {variable} / correct the environment variable {variable}",
+            code="wrong-setting",
+        ) from None
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that begin like ours but name no setting: most likely misspelt."""
+    known = set(Settings().environment()) | {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {f"{PREFIX}KEYS_DIR", f"{PREFIX}PASSPHRASE_FILE"}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
