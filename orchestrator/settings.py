@@ -46,11 +46,11 @@ class Settings(BaseSettings):
     rpc_timeout: float = Field(default=10.0, gt=0)
     """Seconds that one JSON-RPC request may take."""
 
-    keys_folder: Path | None = Field(default=None, validation_alias=f"{PREFIX}KEYS_DIR")
-    """Where the seats' encrypted private keys lie, one folder a department. None: `data_dir/keys`."""
+    keys_dir: Path = Field(default_factory=lambda given: given["data_dir"] / "keys", validate_default=True)
+    """Where the seats' encrypted private keys lie, one folder a department. Default: `data_dir/keys`."""
 
-    passphrase_path: Path | None = Field(default=None, validation_alias=f"{PREFIX}PASSPHRASE_FILE")
-    """The file with the passphrase of the private keys. None: `data_dir/passphrase`, made on a devnet's first start."""
+    passphrase_file: Path = Field(default_factory=lambda given: given["data_dir"] / "passphrase", validate_default=True)
+    """The file with the private keys' passphrase. Default: `data_dir/passphrase`, made on a devnet's first start."""
 
     host: str = "127.0.0.1"
     """The address on which the services listen."""
@@ -81,12 +81,12 @@ class Settings(BaseSettings):
     """Which face check the identity seat uses. `development` compares nothing and says so on every use; the profile
     `production` refuses it."""
 
-    @field_validator("data_dir", "keys_folder", "passphrase_path")
+    @field_validator("data_dir", "keys_dir", "passphrase_file")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
 
-    @field_validator("database_url", "node_url", "keys_folder", "passphrase_path", "chain_id", mode="before")
+    @field_validator("database_url", "node_url", "chain_id", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -116,19 +116,9 @@ class Settings(BaseSettings):
                 raise ValueError("node_url: production needs a consortium node, not the embedded one")
             if self.chain_id is None:
                 raise ValueError("chain_id: production pins the chain id that it expects")
-            if self.passphrase_path is None:
+            if "passphrase_file" not in self.model_fields_set:
                 raise ValueError("passphrase_file: production names the file with the keys' passphrase")
         return self
-
-    @property
-    def keys_dir(self) -> Path:
-        """Where the seats' encrypted private keys lie."""
-        return self.keys_folder or self.data_dir / "keys"
-
-    @property
-    def passphrase_file(self) -> Path:
-        """The file with the passphrase of the private keys."""
-        return self.passphrase_path or self.data_dir / "passphrase"
 
     @property
     def logs_dir(self) -> Path:
@@ -142,9 +132,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that we start."""
-        values: dict[str, object] = {name: getattr(self, name) for name in type(self).model_fields}
-        values["keys_dir"] = values.pop("keys_folder")
-        values["passphrase_file"] = values.pop("passphrase_path")
+        values = {name: getattr(self, name) for name in type(self).model_fields}
         return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
 
 
@@ -158,8 +146,7 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        name = str(first["loc"][0]) if first["loc"] else message.partition(":")[0]
-        variable = name.upper() if name.upper().startswith(PREFIX) else PREFIX + name.upper()
+        variable = PREFIX + (str(first["loc"][0]) if first["loc"] else message.partition(":")[0]).upper()
         raise Invalid(
             field=variable,
             detail=f"设置 {variable} 不正确",
@@ -171,6 +158,5 @@ def load_settings(**given: Any) -> Settings:
 
 def unknown_variables() -> list[str]:
     """Variables of the environment that begin like ours but name no setting: most likely misspelt."""
-    known = set(Settings().environment()) | {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {f"{PREFIX}KEYS_DIR", f"{PREFIX}PASSPHRASE_FILE"}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
