@@ -1,0 +1,196 @@
+"""The chain as gateways, the identity seat and the orchestrator read it: seats, bindings, case status.
+
+Seats and bindings are built from the contracts' events, each read once, so that asking about them costs nothing; a view
+that is older than `max_age` seconds is brought up to the newest block first. If the chain that was read is no longer the
+chain (a reorganisation), everything is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.domain.canonical import from_hex, keccak, to_hex
+from orchestrator.domain.errors import Invalid, Unavailable
+from orchestrator.ledger.abi import ContractAbi, Log
+from orchestrator.ledger.artifacts import load_artifact
+from orchestrator.ledger.deployments import Deployment
+from orchestrator.ledger.rpc import Rpc
+from orchestrator.protocol.keyset import Keyset
+from orchestrator.protocol.ports import BindingView, SeatView
+from orchestrator.protocol.sheet import Domain, Status
+
+CONTRACTS = {"Consortium": "consortium", "Catalog": "catalog", "CaseLedger": "ledger"}
+
+
+@dataclass(slots=True)
+class _State:
+    """What has been read so far."""
+
+    next_block: int
+    block_hash: str = ""
+    read_at: float = 0.0
+    seats: dict[int, SeatView] = field(default_factory=dict)
+    keysets: dict[bytes, Keyset] = field(default_factory=dict)
+    bindings: dict[int, BindingView] = field(default_factory=dict)
+
+
+class LedgerView:
+    """`ChainView` over one deployment through one node."""
+
+    def __init__(self, rpc: Rpc, deployment: Deployment, *, max_age: float = 1.0) -> None:
+        self._rpc = rpc
+        self.deployment = deployment
+        self._max_age = max_age
+        self._abi = {name: ContractAbi(load_artifact(name).abi) for name in CONTRACTS}
+        self._state = _State(next_block=deployment.block)
+        self._lock = asyncio.Lock()
+
+    @property
+    def chain_id(self) -> int:
+        """The chain id that the deployment stands on."""
+        return self.deployment.chain_id
+
+    def address(self, contract: str) -> str:
+        """Address of `Consortium`, `Catalog` or `CaseLedger`."""
+        return str(getattr(self.deployment, CONTRACTS[contract]))
+
+    def domain(self, contract: str) -> Domain:
+        """The EIP-712 domain of a contract."""
+        return Domain(chain_id=self.chain_id, contract=self.address(contract))
+
+    async def seat(self, number: int) -> SeatView:
+        """A seat as it stands now. Raises Invalid when there is none."""
+        seats = (await self._fresh()).seats
+        if number not in seats:
+            raise Invalid(field="seat", detail="没有这个席位", detail_en="there is no such seat", code="unknown-seat")
+        return seats[number]
+
+    async def seats(self) -> list[SeatView]:
+        """All seats, by number."""
+        return [seat for _, seat in sorted((await self._fresh()).seats.items())]
+
+    async def seat_by_id(self, department: str) -> SeatView:
+        """The seat of a department. Raises Invalid when it has none."""
+        for seat in (await self._fresh()).seats.values():
+            if seat.keyset.id == department:
+                return seat
+        raise Invalid(field="seat", detail="没有这个部门的席位", detail_en="the department has no seat", code="unknown-seat")
+
+    async def binding(self, number: int) -> BindingView:
+        """A binding. Raises Invalid when there is none."""
+        bindings = (await self._fresh()).bindings
+        if number not in bindings:
+            bindings = (await self._fresh(force=True)).bindings
+        if number not in bindings:
+            raise Invalid(field="binding", detail="没有这个落地", detail_en="there is no such binding", code="unknown-binding")
+        return bindings[number]
+
+    async def bindings(self) -> list[BindingView]:
+        """All bindings, by number."""
+        return [binding for _, binding in sorted((await self._fresh()).bindings.items())]
+
+    async def status_of(self, case_id: str) -> tuple[Status, int, int]:
+        """Status, sequence and binding of a case as the newest block has them."""
+        return (await self.statuses([case_id]))[0]
+
+    async def statuses(self, case_ids: list[str]) -> list[tuple[Status, int, int]]:
+        """The same for many cases, in one request."""
+        abi, to = self._abi["CaseLedger"], self.address("CaseLedger")
+        calls = [
+            ("eth_call", [{"to": to, "data": abi.call("caseOf", from_hex(case_id))}, "latest"]) for case_id in case_ids
+        ]
+        results = await self._rpc.batch(calls)
+        decoded = [abi.result("caseOf", result) for result in results]
+        return [(Status(status), sequence, binding) for status, sequence, binding, _ in decoded]
+
+    async def version(self, version: str) -> tuple[str, str, int]:
+        """Scenario, texts hash and publisher of a published version; an empty scenario when nobody published it."""
+        abi = self._abi["Catalog"]
+        data = await self._rpc.call(
+            "eth_call", [{"to": self.address("Catalog"), "data": abi.call("versionOf", from_hex(version))}, "latest"]
+        )
+        scenario, texts, _, publisher = abi.result("versionOf", data)[0]
+        return scenario, to_hex(texts), publisher
+
+    async def refresh(self) -> None:
+        """Reads up to the newest block now."""
+        await self._fresh(force=True)
+
+    async def _fresh(self, *, force: bool = False) -> _State:
+        if not force and time.monotonic() - self._state.read_at < self._max_age:
+            return self._state
+        async with self._lock:
+            if force or time.monotonic() - self._state.read_at >= self._max_age:
+                await self._read()
+        return self._state
+
+    async def _read(self) -> None:
+        state = self._state
+        newest = await self._rpc.call("eth_getBlockByNumber", ["latest", False])
+        number = int(newest["number"], 16)
+        if state.block_hash:
+            last = await self._rpc.call("eth_getBlockByNumber", [hex(state.next_block - 1), False])
+            if last is None or last["hash"] != state.block_hash:
+                state = _State(next_block=self.deployment.block)
+        if number >= state.next_block:
+            logs = await self._rpc.call(
+                "eth_getLogs",
+                [
+                    {
+                        "fromBlock": hex(state.next_block),
+                        "toBlock": hex(number),
+                        "address": [self.address("Consortium"), self.address("Catalog")],
+                    }
+                ],
+            )
+            for raw in logs:
+                contract = "Consortium" if raw["address"].lower() == self.address("Consortium").lower() else "Catalog"
+                log = self._abi[contract].log(raw)
+                if log is not None:
+                    await self._apply(state, log)
+            state.next_block = number + 1
+            state.block_hash = newest["hash"]
+        state.read_at = time.monotonic()
+        self._state = state
+
+    async def _apply(self, state: _State, log: Log) -> None:
+        match log.name:
+            case "SeatAdmitted" | "SeatRotated":
+                keyset = Keyset.parse(log.args["keyset"])
+                if keccak(log.args["keyset"]) != log.args["keysetHash"]:
+                    raise Unavailable("节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node")
+                number = log.args["seat"]
+                before = state.seats.get(number)
+                active = before.active if before and log.name == "SeatRotated" else True
+                state.seats[number] = SeatView(number=number, keyset=keyset, signer=log.args["signer"], active=active)
+            case "SeatSuspended" | "SeatRemoved":
+                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=False)
+            case "SeatReinstated":
+                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=True)
+            case "BindingMade":
+                number = log.args["number"]
+                state.bindings[number] = await self._binding(number)
+            case "BindingRetired":
+                state.bindings[log.args["number"]] = replace(state.bindings[log.args["number"]], live=False)
+            case _:
+                pass
+
+    async def _binding(self, number: int) -> BindingView:
+        abi = self._abi["Catalog"]
+        data: Any = await self._rpc.call(
+            "eth_call", [{"to": self.address("Catalog"), "data": abi.call("bindingOf", number)}, "latest"]
+        )
+        (version, region, identity, operator, approvers, providers, _), live = abi.result("bindingOf", data)
+        return BindingView(
+            number=number,
+            version=to_hex(version),
+            region=f"{region:06d}",
+            identity=identity,
+            operator=operator,
+            approvers=tuple(approvers),
+            providers=tuple(providers),
+            live=live,
+        )
