@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
@@ -28,6 +28,7 @@ MAX_DIGITS = 15
 MAX_NUMBER = Decimal(2**53)
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 TEXT = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029]*')
 
 Scalar = str | Decimal
@@ -233,10 +234,73 @@ def number(value: Any) -> Decimal:
     """An exact number from an int, a decimal, its text, or a float whose shortest text is meant. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise ValueError("not a number")
-    try:
-        result = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation as error:
-        raise ValueError("not a number") from error
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError("not a number")
+    result = Decimal(repr(value) if isinstance(value, float) else value)
     if not exact(result):
         raise ValueError("the number cannot be compared exactly")
     return result
+
+
+def scalar(value: Any, kind: InputType) -> Scalar:
+    """A value of an input as cells compare it: null is unknown, a day its proleptic ordinal. Raises ValueError.
+
+    Strict: nothing is guessed from a value of another type.
+    """
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, str) and value in STATES:
+        return value
+    match kind:
+        case "tri" | "boolean":
+            if isinstance(value, bool):
+                return "true" if value else "false"
+            if value in ("true", "false"):
+                return str(value)
+        case "string":
+            if isinstance(value, str):
+                return value
+        case "number":
+            return number(value)
+        case "date":
+            if isinstance(value, date) and not isinstance(value, datetime):
+                return Decimal(value.toordinal())
+            if isinstance(value, str) and is_day(value):
+                return Decimal(date.fromisoformat(value).toordinal())
+    raise ValueError(f"not a value of type {kind}")
+
+
+def matches(cell: Cell, name: str, values: Mapping[str, Scalar]) -> bool:
+    """Whether the value of this input, as `scalar` gives it, matches a cell; `values` has what the cell refers to."""
+    value = values[name]
+    match cell:
+        case tuple():
+            return any(value == _comparable(item, value) for item in cell)
+        case Compare():
+            return value not in STATES and all(
+                _holds(operator, value, operand, values) for operator, operand in cell.operands()
+            )
+    return value == _comparable(cell, value)
+
+
+def _comparable(literal: Scalar, value: Scalar) -> Scalar:
+    """A day in a cell as its ordinal, when the value beside it is one."""
+    if isinstance(literal, str) and isinstance(value, Decimal) and is_day(literal):
+        return Decimal(date.fromisoformat(literal).toordinal())
+    return literal
+
+
+def _holds(operator: Operator, value: Scalar, operand: Scalar | Reference, values: Mapping[str, Scalar]) -> bool:
+    if isinstance(operand, Reference):
+        other = values[operand.input]
+        if other in STATES:
+            return False
+        if isinstance(other, Decimal):
+            other += operand.plus
+    else:
+        other = _comparable(operand, value)
+    if operator == "ne":
+        return value != other
+    if not isinstance(value, Decimal) or not isinstance(other, Decimal):
+        return False
+    return {"gt": value > other, "gte": value >= other, "lt": value < other, "lte": value <= other}[operator]

@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from orchestrator.domain.canonical import canonical
 from orchestrator.domain.cells import (
     Cell,
     Compare,
@@ -53,7 +54,7 @@ SEVERITY: tuple[Outcome, ...] = ("approve", "manual", "return", "refuse")
 """From mildest to most severe: of all rows that hit, the most severe outcome wins."""
 ROW_ID = re.compile(r"[A-Z][A-Z0-9]*-[A-Za-z0-9][A-Za-z0-9-]*")
 CONTENT_TYPE = "application/vnd.gorules.decision"
-OUTPUTS = ("row", "outcome", "confirm", "material", "otherwise")
+OUTPUTS = ("row", "alternative", "outcome", "confirm", "material", "otherwise")
 
 
 class Row(Frozen):
@@ -61,14 +62,14 @@ class Row(Frozen):
 
     id: str
     """As published in reasons and verdicts, e.g. `GAL-09`."""
-    approver: str
+    approver: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     """The approver role that decides by this row."""
     when: tuple[dict[str, Any], ...] = ({},)
     """Alternatives (any of); each maps an input's name to a `Cell`, all of which must match. Empty: always matches."""
     outcome: Outcome
     confirm: bool = False
     """An officer must confirm before an outcome on this row is signed."""
-    material: str | None = None
+    material: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
     """The material that a return row asks for; once it is brought the row turns into manual."""
     otherwise: bool = False
     """Counts only when no other row asks for anything worse than approval ("none of the above")."""
@@ -136,14 +137,17 @@ def _input_faults(inputs: Sequence[Input]) -> Iterator[Fault]:
         if each.material is not None and each.evidence is None:
             zh, en = "未注明替代该材料的核验数据", "names no evidence item that replaces the material"
             yield Fault(row="", input=each.name, zh=zh, en=en, remedy="set evidence")
+        if each.material is not None and brought(each.material) not in {other.name for other in inputs}:
+            zh, en = "缺少材料是否已提交的输入项", f"the input {brought(each.material)} is missing"
+            yield Fault(row="", input=each.name, zh=zh, en=en, remedy="add it with type boolean")
 
 
 def _row_faults(rows: Sequence[Row], inputs: Mapping[str, Input]) -> Iterator[Fault]:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for row in rows:
-        if row.id in seen:
-            yield Fault(row=row.id, zh="规则编号重复", en="two rows share this id", remedy="rename one")
-        seen.add(row.id)
+        if (row.approver, row.id) in seen:
+            yield Fault(row=row.id, zh="规则编号重复", en="two rows of an approver share this id", remedy="rename one")
+        seen.add((row.approver, row.id))
         for name in sorted(row.reads() - inputs.keys()):
             zh, en, remedy = "引用了不存在的输入项", "no such input", "declare it or correct the name"
             yield Fault(row=row.id, input=name, zh=zh, en=en, remedy=remedy)
@@ -168,7 +172,7 @@ def table(role: str, rows: Sequence[Row], inputs: Mapping[str, Input]) -> dict[s
             rules.append(
                 {"_id": f"{row.id}.{number}"}
                 | {field_of(name): cells.get(field_of(name), "") for name in columns}
-                | {f"out_{key}": value for key, value in _outputs(row).items()}
+                | {f"out_{key}": value for key, value in _outputs(row, number).items()}
             )
     names = [f"{role}.{part}" for part in ("input", "table", "output")]
     return {
@@ -196,9 +200,10 @@ def table(role: str, rows: Sequence[Row], inputs: Mapping[str, Input]) -> dict[s
     }
 
 
-def _outputs(row: Row) -> dict[str, str]:
+def _outputs(row: Row, alternative: int) -> dict[str, str]:
     return {
         "row": f'"{row.id}"',
+        "alternative": f'"{alternative}"',
         "outcome": f'"{row.outcome}"',
         "confirm": "true" if row.confirm else "false",
         "material": "null" if row.material is None else f'"{row.material}"',
@@ -249,12 +254,13 @@ def read_table(role: str, document: Any, inputs: Mapping[str, Input]) -> list[Ro
                 raise refuse(f"{where}.{name}", f"cell does not parse: {error}") from error
         row = {key: _read_output(rule.get(f"out_{key}"), refuse, where) for key in OUTPUTS}
         row["id"] = row.pop("row")
+        del row["alternative"]
         rows.setdefault(str(row["id"]), {**row, "approver": role, "when": []})["when"].append(alternative)
     try:
         result = [Row.model_validate(row) for row in rows.values()]
     except ValueError as error:
         raise refuse("", f"not a row: {error}") from error
-    if table(role, result, inputs) != document:
+    if canonical(table(role, result, inputs)) != canonical(document):
         raise refuse("", "holds nodes, settings or outputs outside the plain form")
     return result
 
