@@ -1,7 +1,7 @@
 """The `lianban` command.
 
-Each command group lives beside what it commands and is imported only when it is called, so that `lianban --help` and
-the services that are started as child processes do not pay for one another. To add one, write its line in `GROUPS`.
+Each command group lives beside what it commands and is imported only when it is called, so that services started as
+child processes do not pay for one another. To add one, write its line in `GROUPS`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,27 @@
+# 链办 · Lianban. `make help` says what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo clean lock
+
+RUN := .venv/bin
+
+help: ## 列出命令 · what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## 准备项目目录 · .venv and node_modules, nothing outside the folder
+	@python=$$(sh scripts/find-python) && "$$python" scripts/setup.py
+
+check: setup ## 快速检查(一分钟内)· formats, linters, types, unit tests
+	@$(RUN)/python scripts/verify.py check
+
+test: setup ## 全部测试 · everything: check, contracts, integration, acceptance
+	@$(RUN)/python scripts/verify.py test
+
+demo: setup ## 一键演示；ONCE=1 结束后退出 · the demo; ONCE=1 ends after the table
+	@$(RUN)/lianban demo $(if $(filter-out 0,$(ONCE)),--once)
+
+clean: ## 删除全部状态与安装 · removes all state and everything installed
+	rm -rf var .cache .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+lock: setup ## 重新解析依赖 · resolves the Python packages anew
+	$(RUN)/uv pip compile pyproject.toml --group dev --group contracts --universal --generate-hashes \
+		--no-emit-index-url --no-header -p 3.11 -o requirements.lock

@@ -1,0 +1,45 @@
+"""`lianban devnet`: the devnet's database and node alone, for work on a part of the system."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+
+import typer
+
+from orchestrator.devnet.anvil import open_node
+from orchestrator.devnet.postgres import open_database
+from orchestrator.devnet.progress import Steps
+from orchestrator.settings import load_settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@app.command()
+def devnet() -> None:
+    """启动本地链与数据库，直到 Ctrl-C · run the devnet's node and database until Ctrl-C.
+
+    Prints the settings with which other commands use them; commands on the same data folder find them by themselves.
+    """
+    settings = load_settings()
+    steps = Steps()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with ExitStack() as stack:
+        with steps.step("启动数据库", "starting the database"):
+            database = stack.enter_context(open_database(settings.database_url, settings.data_dir))
+        with steps.step("启动链节点", "starting the node") as step:
+            node = stack.enter_context(
+                open_node(
+                    settings.node_url,
+                    settings.data_dir,
+                    block_seconds=settings.block_seconds,
+                    chain_id=settings.chain_id,
+                )
+            )
+            step.note(node)
+        typer.echo(f"export LIANBAN_DATABASE_URL='{database}'")
+        typer.echo(f"export LIANBAN_NODE_URL='{node}'")
+        ended.wait()

@@ -1,0 +1,117 @@
+"""`make check` and `make test`: runs what proves the tree right, and says at the end what failed.
+
+The static checks run side by side and print only when they fail; the test runs go one after the other with their own
+output, so that their closing lines can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+FORGE = next(ROOT.glob("node_modules/@foundry-rs/forge-*/bin/forge"), None)
+PYTEST = (str(BIN / "pytest"), "-p", "no:ape_test")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command and the environment that it needs beside ours."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run went."""
+
+    run: Run
+    passed: bool
+    seconds: float
+    output: str
+
+
+def static_checks() -> list[Run]:
+    """Formats, linters, types, import directions, and compiled artifacts against their sources."""
+    checks = [
+        Run("ruff format", (str(BIN / "ruff"), "format", "--check", ".")),
+        Run("ruff check", (str(BIN / "ruff"), "check", ".")),
+        Run("mypy", (str(BIN / "mypy"),)),
+        Run("import-linter", (str(BIN / "lint-imports"),)),
+        Run("artifacts", (str(BIN / "python"), "-m", "orchestrator.ledger.compiler", "--check")),
+    ]
+    if FORGE is None:
+        print("- forge fmt/lint 跳过：npm 没有本平台的 forge · skipped: npm has no forge for this platform")
+        return checks
+    return [
+        *checks,
+        Run("forge fmt", (str(FORGE), "fmt", "--check", "contracts")),
+        Run("forge lint", (str(FORGE), "lint")),
+    ]
+
+
+def test_runs(kind: str) -> list[Run]:
+    """Unit tests for `check`; for `test` the contracts on ape's built-in provider, integration and acceptance as well."""
+    unit = Run("unit", (*PYTEST, "tests/unit"))
+    if kind == "check":
+        return [unit]
+    return [
+        unit,
+        Run("contracts", (str(BIN / "ape"), "test", "tests/contracts", "--network", "ethereum:local:test"), ape()),
+        Run("integration", (*PYTEST, "tests/integration")),
+        Run("acceptance", (*PYTEST, "tests/acceptance")),
+    ]
+
+
+def ape() -> dict[str, str]:
+    """What ape needs to find its data and the compiler inside the project folder."""
+    return {"APE_DATA_FOLDER": str(ROOT / ".cache" / "ape")}
+
+
+def quiet(run: Run) -> Outcome:
+    """Runs a command and keeps its output."""
+    began = time.monotonic()
+    done = subprocess.run(
+        run.command, cwd=ROOT, env={**os.environ, **run.environment}, capture_output=True, text=True, errors="replace"
+    )
+    return Outcome(run, done.returncode == 0, time.monotonic() - began, done.stdout + done.stderr)
+
+
+def loud(run: Run) -> Outcome:
+    """Runs a command with its output on ours."""
+    print(f"── {run.name}", flush=True)
+    began = time.monotonic()
+    done = subprocess.run(run.command, cwd=ROOT, env={**os.environ, **run.environment})
+    return Outcome(run, done.returncode == 0, time.monotonic() - began, "")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 1 when anything failed, 2 for a wrong argument."""
+    if list(arguments) not in (["check"], ["test"]):
+        print("verify.py check|test", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        outcomes = list(pool.map(quiet, static_checks()))
+    for outcome in outcomes:
+        print(f"{'✓' if outcome.passed else '✗'} {outcome.run.name}  {outcome.seconds:.1f} s")
+        if not outcome.passed:
+            print("\n".join(f"    {line}" for line in outcome.output.strip().splitlines()[-60:]))
+    outcomes += [loud(run) for run in test_runs(arguments[0])]
+    failed = [outcome.run.name for outcome in outcomes if not outcome.passed]
+    print(f"{'✗ 未通过 · failed: ' + ', '.join(failed) if failed else '✓ 全部通过 · all passed'}", end="")
+    print(f"  {time.monotonic() - began:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
