@@ -1,7 +1,7 @@
 """The catalogue: which evidence types there are, who gives them, and which claims each can make.
 
-It is read from the department documents (`scenarios/departments/*.yaml`, described in `docs/adapter.md`). The parts that
-only a department's own gateway needs (tables, SQL) are left aside here and read by `gateway/adapter.py`.
+It is read from the department documents (`scenarios/departments/*.yaml`, described in `docs/adapter.md`). The parts
+that only a department's own gateway needs (tables, SQL) are left aside here and read by `gateway/adapter.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.domain.errors import Invalid
 
 SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory"]
-"""What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a title to
-real estate, a real-estate unit code (GB/T 37346), an online contract's number, a laboratory's CMA certificate number."""
+"""What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a title
+to real estate, a real-estate unit code (GB/T 37346), an online contract's number, a laboratory's certificate number."""
 
 ClaimKind = Literal["predicate", "text", "date", "code", "integer", "decimal"]
 """A predicate is answered `true`, `false` or `"unknown"`; any other kind with a JSON value or null. Dates are ISO 8601
@@ -71,7 +71,7 @@ class ClaimType(BaseModel):
     optional: Mapping[str, ParameterKind] = Field(default_factory=dict)
     """Parameters that a scenario may give."""
     slots: Mapping[str, tuple[SubjectType, ...]] = Field(default_factory=dict, alias="with")
-    """Other subjects the claim compares with, by slot, and the id types that fit. A slot takes one subject or several."""
+    """Other subjects the claim compares with, by slot, and the id types that fit. A slot takes one or several."""
     values: tuple[str, ...] = ()
     """For a code: its possible values, when they are few and fixed."""
 
@@ -123,7 +123,7 @@ class Catalogue(BaseModel):
     def from_documents(cls, documents: Iterable[Mapping[str, Any]]) -> Catalogue:
         """Build from parsed department documents; a document with `extends` adds to another one's department.
 
-        Raises `Invalid` for a malformed document, a department, seat or evidence id given twice, and `extends` of nobody.
+        Raises `Invalid` for a malformed document, a department, seat or evidence id given twice, `extends` of nobody.
         """
         documents = list(documents)
         departments: dict[str, DepartmentProfile] = {}
