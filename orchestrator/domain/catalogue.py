@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.domain.errors import Invalid
 
 SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory"]
-"""What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a title
-to real estate, a real-estate unit code (GB/T 37346), an online contract's number, a laboratory's certificate number."""
+"""What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a
+title to real estate, a unit code (GB/T 37346), an online contract's number, a laboratory's number."""
 
 ClaimKind = Literal["predicate", "text", "date", "code", "integer", "decimal"]
 """A predicate is answered `true`, `false` or `"unknown"`; any other kind with a JSON value or null. Dates are ISO 8601
