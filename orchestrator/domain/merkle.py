@@ -1,8 +1,8 @@
 """The Merkle tree of a dossier: byte for byte the `StandardMerkleTree` of npm `@openzeppelin/merkle-tree`.
 
 Leaves are of the Solidity types `(string, bytes32, bytes32)`: kind, salt, SHA-256 of the content. A leaf's hash is
-`keccak256(keccak256(abi.encode(kind, salt, content)))`, a node's `keccak256` of its two children in ascending order, so a
-proof needs no positions and OpenZeppelin's `MerkleProof` verifies it on chain.
+`keccak256(keccak256(abi.encode(kind, salt, content)))`, a node's `keccak256` of its two children in ascending order, so
+a proof needs no positions and OpenZeppelin's `MerkleProof` verifies it on chain.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from orchestrator.domain.canonical import keccak
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """One thing that a case rests on, hidden behind 256 bits of salt. Raises ValueError when a part has the wrong length."""
+    """One thing that a case rests on, hidden behind 256 bits of salt.
+
+    Raises ValueError when a part has the wrong length.
+    """
 
     kind: str
     """What it is: `mandate`, `answer`, `material:<id>`… (`domain/dossier.py`)."""
@@ -46,7 +49,10 @@ def leaf_hash(leaf: Leaf) -> bytes:
 
 
 class DossierTree:
-    """The tree over a set of distinct leaves, in whatever order they come. Raises ValueError for no leaf or a repeated one."""
+    """The tree over a set of distinct leaves, in whatever order they come.
+
+    Raises ValueError for no leaf or a repeated one.
+    """
 
     __slots__ = ("_nodes", "_places")
 

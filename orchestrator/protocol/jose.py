@@ -1,8 +1,9 @@
 """Compact JSON Web Signatures, ES256 only (RFC 7515, RFC 7518), and the P-256 keys that make them.
 
 Everything signed off chain is a compact JWS with the header `{alg, typ, kid}` and nothing else. A token's hash is its
-identity (a case id is one), so exactly one token stands for a signed content: base64url is strict and the signature's `s`
-is in the lower half of the group order. Who brings a token of another library lowers it with `lowered`; no key is needed.
+identity (a case id is one), so exactly one token stands for a signed content: base64url is strict and the signature's
+`s` is in the lower half of the group order. Who brings a token of another library lowers it with `lowered`; no key is
+needed.
 """
 
 from __future__ import annotations
@@ -117,7 +118,10 @@ def verify_jws(token: str, *, typ: str, jwk: Mapping[str, Any], limit: int = MAX
 
 
 def peek_jws(token: str, limit: int = MAX_TOKEN) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and payload, **unverified**: only to find out whose key must verify it. Raises Refused("bad-signature")."""
+    """Header and payload, **unverified**: only to find out whose key must verify it.
+
+    Raises Refused("bad-signature").
+    """
     parts = token.split(".") if len(token) <= limit else []
     if len(parts) != 3:
         raise _bad_signature()
@@ -212,4 +216,6 @@ def _bad_signature(detail: str = "签名无效", detail_en: str = "the signature
 
 
 def _bad_key() -> Invalid:
-    return Invalid(field="jwk", detail="公钥格式不正确", detail_en="not a usable public key", remedy="提供 P-256 公钥 (JWK)")
+    return Invalid(
+        field="jwk", detail="公钥格式不正确", detail_en="not a usable public key", remedy="提供 P-256 公钥 (JWK)"
+    )

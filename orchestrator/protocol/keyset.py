@@ -76,7 +76,7 @@ class Keyset:
         if not (self.parent is None or isinstance(self.parent, str)) or not isinstance(self.vertical, bool):
             raise _bad_document("parent")
         uses = [jwk.get("use_for") if isinstance(jwk, dict) else None for jwk in self.keys]
-        if len(set(uses)) != len(uses) or not _REQUIRED <= set(uses) or not set(uses) <= set(USES):
+        if len(set(uses)) != len(uses) or not set(uses) >= _REQUIRED or not set(uses) <= set(USES):
             raise _bad_document("keys")
         for jwk in self.keys:
             (check_sealing_jwk if jwk["use_for"] == "sealing" else check_signing_jwk)(jwk)
@@ -99,7 +99,9 @@ class Keyset:
 
     def document(self) -> bytes:
         """Canonical JSON: what is admitted on chain."""
-        return canonical({field: getattr(self, field) for field in _DOCUMENT_FIELDS - {"keys"}} | {"keys": list(self.keys)})
+        return canonical(
+            {field: getattr(self, field) for field in _DOCUMENT_FIELDS - {"keys"}} | {"keys": list(self.keys)}
+        )
 
     @classmethod
     def parse(cls, document: bytes) -> Self:
@@ -199,7 +201,12 @@ class SeatKeys:
 
     def public_jwks(self) -> list[dict[str, Any]]:
         """The public keys for the keyset document, with `use_for` and `kid`."""
-        held = {"evidence": self._evidence, "request": self._request, "sealing": self._sealing, "identity": self._identity}
+        held = {
+            "evidence": self._evidence,
+            "request": self._request,
+            "sealing": self._sealing,
+            "identity": self._identity,
+        }
         return [{**key.jwk, "use_for": use} for use, key in held.items() if key is not None]
 
 

@@ -1,8 +1,9 @@
 """Sealing: HPKE (RFC 9180) in base mode to an X25519 key, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
 
 A sealed blob is `enc ‖ ciphertext`, base64url. `info` binds what a blob is for, so that a blob copied into another
-mandate, answer or case does not open. Base mode does not say who sealed: the hash of every blob stands in something signed.
-Plaintexts are padded (ISO/IEC 7816-4: 0x80, then zeros) to a multiple of `pad_to` bytes, so that lengths tell little.
+mandate, answer or case does not open. Base mode does not say who sealed: the hash of every blob stands in something
+signed. Plaintexts are padded (ISO/IEC 7816-4: 0x80, then zeros) to a multiple of `pad_to` bytes, so that lengths tell
+little.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def seal(public_jwk: Mapping[str, Any], plaintext: bytes, *, info: bytes, pad_to
 
 
 def unseal(private_key: SealingKey, blob: str, *, info: bytes) -> bytes:
-    """The plaintext of `blob`. Raises Refused(code="cannot-open") when it was sealed to another key or for another purpose."""
+    """The plaintext of `blob`.
+
+    Raises Refused(code="cannot-open") when it was sealed to another key or for another purpose.
+    """
     try:
         padded = _SUITE.decrypt(unb64(blob), private_key.private, info)
     except (InvalidTag, ValueError):
@@ -113,7 +117,10 @@ def credential_info(case: str) -> bytes:
 
 
 def _info(tag: str, *parts: str | int) -> bytes:
-    """`tag` and the parts as UTF-8 text (numbers in decimal), each ended by a zero byte. Raises ValueError for a zero inside."""
+    """`tag` and the parts as UTF-8 text (numbers in decimal), each ended by a zero byte.
+
+    Raises ValueError for a zero inside.
+    """
     texts = [tag, *(str(part) for part in parts)]
     if any("\0" in text for text in texts):
         raise ValueError("a part of an info string holds a zero byte")
@@ -129,7 +136,9 @@ def _public_key(x: str) -> X25519PublicKey:
 
 
 def _bad_key() -> Invalid:
-    return Invalid(field="jwk", detail="加密公钥格式不正确", detail_en="not a usable sealing key", remedy="提供 X25519 公钥 (JWK)")
+    return Invalid(
+        field="jwk", detail="加密公钥格式不正确", detail_en="not a usable sealing key", remedy="提供 X25519 公钥 (JWK)"
+    )
 
 
 def _cannot_open() -> Refused:

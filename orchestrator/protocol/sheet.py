@@ -1,4 +1,5 @@
-"""Sheets and the other statements that a seat signs for the chain: EIP-712 digests, exactly as the contracts compute them.
+"""Sheets and the other statements that a seat signs for the chain: EIP-712 digests, exactly as the contracts compute
+them.
 
 The digests are joined by hand (a 256-transition sheet in well under a millisecond) and compared in tests with an
 independent implementation. All 32-byte values are `bytes`, addresses are `0x…` strings.
@@ -138,12 +139,13 @@ def case_commitment(before: int, step: int, root: bytes) -> int:
 
 
 def sheet_digest(domain: Domain, seat: int, valid_until: int, transitions: Sequence[Transition]) -> bytes:
-    """What a seat signs to co-sign `transitions`, which stand in batch order. Raises ValueError for none or over 256."""
+    """What a seat signs to co-sign `transitions`, which stand in batch order.
+
+    Raises ValueError for none or over 256.
+    """
     if not 0 < len(transitions) <= MAX_TRANSITIONS:
         raise ValueError("a sheet covers 1 to 256 transitions")
-    rows = b"".join(
-        keccak(_TRANSITION + row.case_id + row.root + row.step.to_bytes(32, "big")) for row in transitions
-    )
+    rows = b"".join(keccak(_TRANSITION + row.case_id + row.root + row.step.to_bytes(32, "big")) for row in transitions)
     return _digest(domain, _SHEET + _uint(seat, 8) + _uint(valid_until, 64) + keccak(rows))
 
 
@@ -195,8 +197,8 @@ def retirement_digest(domain: Domain, binding: int, seat: int) -> bytes:
 def recover(digest: bytes, signature: bytes) -> str:
     """The address (EIP-55) whose key signed `digest`.
 
-    Raises Refused(code="bad-signature") for what the contracts would not take either: not 65 bytes, v other than 27 or 28, a high
-    s, no such point.
+    Raises Refused(code="bad-signature") for what the contracts would not take either: not 65 bytes, v other than 27 or
+    28, a high s, no such point.
     """
     s = int.from_bytes(signature[32:64], "big")
     if len(signature) != 65 or signature[64] not in (27, 28) or s > _SECP256K1_ORDER // 2:
@@ -235,4 +237,6 @@ def _seats(numbers: Sequence[int]) -> bytes:
 
 
 def _bad_signature() -> Refused:
-    return Refused("链上签名无效", code="bad-signature", detail_en="the chain signature does not hold", remedy="请重新签名")
+    return Refused(
+        "链上签名无效", code="bad-signature", detail_en="the chain signature does not hold", remedy="请重新签名"
+    )
