@@ -18,8 +18,8 @@ ARTIFACTS = Path(__file__).parent / "artifacts"
 """Folder of the shipped artifacts."""
 
 CONTRACTS = ("Consortium", "Catalog", "CaseLedger")
-"""What is deployed, in the order of deployment: each takes those before it as constructor arguments (the first takes the
-council's address)."""
+"""In the order of deployment: each takes the addresses of those before it as constructor arguments, the first the
+council's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,26 @@ def compile_contracts() -> dict[str, dict[str, Any]]:
 
     Raises Invalid when the sources do not compile and Unavailable when there is no compiler.
     """
+    return compile_files(*(f"contracts/{name}.sol" for name in CONTRACTS))
+
+
+def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
+    """Compiles the contract that each file is named after. Paths are relative to the checkout; result and errors as above."""
     import solcx  # Late: the running system needs no compiler.
     from solcx.exceptions import SolcError
 
     executable = prepare_compiler() / _EXECUTABLE
-    document = {"language": "Solidity", "sources": _sources(), "settings": SETTINGS}
+    document = {"language": "Solidity", "sources": _sources(paths), "settings": SETTINGS}
     try:
         output = solcx.compile_standard(document, solc_binary=executable)
     except SolcError as problem:
-        raise Invalid(field="contracts", detail="合约编译失败", detail_en=f"solc refuses: {problem.message}") from problem
+        raise Invalid(
+            field="contracts", detail="合约编译失败", detail_en=f"solc refuses: {problem.message}"
+        ) from problem
     compiled = {}
-    for name in CONTRACTS:
-        contract = output["contracts"][f"contracts/{name}.sol"][name]
+    for path in paths:
+        name = Path(path).stem
+        contract = output["contracts"][path][name]
         compiled[name] = {
             "abi": contract["abi"],
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
@@ -113,9 +122,9 @@ def _node() -> str | None:
     return str(bundled) if bundled.exists() else None
 
 
-def _sources() -> dict[str, dict[str, str]]:
-    """Every source that the contracts import, by its name in import statements, with its content."""
-    waiting = [f"contracts/{name}.sol" for name in CONTRACTS]
+def _sources(paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The files and every source that they import, by its name in import statements, with its content."""
+    waiting = list(paths)
     sources: dict[str, dict[str, str]] = {}
     while waiting:
         name = waiting.pop()
@@ -162,7 +171,10 @@ def main(arguments: list[str] | None = None) -> int:
             wrong.append(name)
     if wrong:
         names = ", ".join(wrong)
-        print(f"产物与源码不符: {names} / artifacts do not match the sources: {names}; run without --check", file=sys.stderr)
+        print(
+            f"产物与源码不符: {names} / artifacts do not match the sources: {names}; run without --check",
+            file=sys.stderr,
+        )
     return 1 if wrong else 0
 
 
