@@ -105,7 +105,8 @@ def cell_of(value: Any) -> Cell:
     if isinstance(value, (list, tuple)):
         if not value:
             raise ValueError("an empty list never matches")
-        return tuple(plain(item) for item in value)
+        literals = tuple(plain(item) for item in value)
+        return literals[0] if len(literals) == 1 else literals
     return plain(value)
 
 
