@@ -32,9 +32,7 @@ class Status(IntEnum):
 
 MOVES: Final = MappingProxyType(
     {
-        Status.NONE: frozenset(
-            {Status.ACCEPTED, Status.RETURNED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}
-        ),
+        Status.NONE: frozenset({Status.ACCEPTED, Status.RETURNED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
         Status.ACCEPTED: frozenset({Status.RETURNED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
         Status.RETURNED: frozenset({Status.ACCEPTED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
         Status.APPROVED: frozenset({Status.REVOKED}),

@@ -44,6 +44,7 @@ TYP: Final = "lianban-mandate+jwt"
 MAX_MANDATE: Final = 256 * 1024
 """Longest mandate, in characters."""
 _BAD: Final = "bad-mandate"
+MandateKind = Literal["grant", "amendment", "withdrawal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Mandate(WireModel):
     iat: Seconds
     exp: Seconds
     jti: Name
-    kind: Literal["grant", "amendment", "withdrawal"]
+    kind: MandateKind
     case: Hex32 | None
     """None in a grant, the case's id in what follows."""
     previous: Hex32 | None

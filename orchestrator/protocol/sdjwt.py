@@ -79,7 +79,7 @@ def read(
     unused = set(digests)
     claims: dict[str, Any] = {}
     for disclosure in disclosures:
-        name, value = _open(disclosure)
+        name, value = open_disclosure(disclosure)
         own = digest(disclosure)
         if own not in unused or name in payload or name in claims:
             raise _bad_disclosure()
@@ -88,7 +88,11 @@ def read(
     return payload, claims
 
 
-def _open(disclosure: str) -> tuple[str, Any]:
+def open_disclosure(disclosure: str) -> tuple[str, Any]:
+    """Name and value of a disclosure, by itself worth nothing: only `read` ties it to a signature.
+
+    Raises Refused("bad-disclosure").
+    """
     try:
         parts = orjson.loads(unb64(disclosure))
     except ValueError:

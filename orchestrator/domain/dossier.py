@@ -1,0 +1,94 @@
+"""A case's dossier (案卷): everything that the case rests on, as salted leaves of one Merkle tree.
+
+The ledger keeps a commitment to the root, so every document can later be shown to have been in it, one by one, without
+showing the others. A dossier only grows: that of a later transition contains everything of the earlier one.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from orchestrator.domain.canonical import from_hex, sha256, to_hex
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.merkle import DossierTree, Leaf
+
+KINDS: Final = ("mandate", "situation", "form", "material", "answer", "verdict", "credential")
+"""What a dossier holds; a material is written `material:<id>`."""
+_KIND: Final = re.compile(r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential")
+
+
+def entry(kind: str, content: bytes) -> Leaf:
+    """A new leaf for `content`, with a fresh salt. Raises Invalid for a kind that dossiers do not hold."""
+    return entry_of_hash(kind, sha256(content))
+
+
+def entry_of_hash(kind: str, content_hash: bytes) -> Leaf:
+    """The same, for who holds only the SHA-256 of the content (a sealed material)."""
+    _check_kind(kind)
+    return Leaf(kind=kind, salt=secrets.token_bytes(32), content=content_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """The entries of a case, in the order in which they came.
+
+    Raises Invalid for an unknown kind or a repeated entry.
+    """
+
+    entries: tuple[Leaf, ...] = ()
+
+    def __post_init__(self) -> None:
+        for leaf in self.entries:
+            _check_kind(leaf.kind)
+        if len(set(self.entries)) != len(self.entries):
+            raise Invalid(field="dossier", detail="案卷内容重复", detail_en="an entry comes twice", code="bad-dossier")
+
+    def with_entries(self, entries: Iterable[Leaf]) -> Self:
+        """The dossier with more entries; what was there stays."""
+        return type(self)((*self.entries, *entries))
+
+    def contains(self, earlier: Dossier) -> bool:
+        """Whether everything of `earlier` is here too."""
+        return set(earlier.entries) <= set(self.entries)
+
+    def find(self, kind: str, content: bytes) -> Leaf | None:
+        """The entry for `content`, or None."""
+        wanted = (kind, sha256(content))
+        return next((leaf for leaf in self.entries if (leaf.kind, leaf.content) == wanted), None)
+
+    def tree(self) -> DossierTree:
+        """The Merkle tree over the entries, whatever their order. Raises ValueError when there is none."""
+        return DossierTree(self.entries)
+
+    def payload(self) -> list[dict[str, str]]:
+        """The dossier as JSON: kind, salt and content hash of every entry. The salts make it confidential."""
+        return [
+            {"kind": leaf.kind, "salt": to_hex(leaf.salt), "content": to_hex(leaf.content)} for leaf in self.entries
+        ]
+
+    @classmethod
+    def parse(cls, value: Iterable[Mapping[str, Any]]) -> Self:
+        """The dossier in JSON made by `payload`. Raises Invalid."""
+        try:
+            entries = tuple(
+                Leaf(kind=row["kind"], salt=from_hex(row["salt"]), content=from_hex(row["content"])) for row in value
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Invalid(
+                field="dossier", detail="案卷格式不正确", detail_en="not a dossier", code="bad-dossier"
+            ) from None
+        return cls(entries)
+
+
+def _check_kind(kind: str) -> None:
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise Invalid(
+            field="dossier.kind",
+            detail="案卷不包含此类内容",
+            detail_en="a dossier holds no such kind",
+            code="bad-dossier",
+        )
