@@ -110,7 +110,13 @@ async def authorise(connection: Connection, application_id: str, mandate: str) -
 
 
 async def keep_definition(
-    connection: Connection, *, version: str, scenario: str, definition: dict[str, Any], texts: dict[str, Any], texts_hash: str
+    connection: Connection,
+    *,
+    version: str,
+    scenario: str,
+    definition: dict[str, Any],
+    texts: dict[str, Any],
+    texts_hash: str,
 ) -> None:
     """Keeps a scenario version's two documents, content-addressed; newer texts replace older ones."""
     await connection.execute(

@@ -27,6 +27,25 @@ class SettledRow:
     tx_hash: str
 
 
+async def add_sheet(
+    connection: Connection, *, seat: int, valid_until: int, signature: str, transitions: list[list[Any]]
+) -> int:
+    """Keeps a signed sheet; returns its number."""
+    cursor = await connection.execute(
+        "insert into sheet (seat, valid_until, signature, transitions) values (%s, %s, %s, %s) returning id",
+        [seat, valid_until, signature, Jsonb(transitions)],
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(str(row["id"]))
+
+
+async def sheets(connection: Connection, ids: Iterable[int]) -> dict[int, Row]:
+    """Sheets by number."""
+    cursor = await connection.execute("select * from sheet where id = any(%s)", [list(ids)])
+    return {int(str(row["id"])): row for row in await cursor.fetchall()}
+
+
 async def add_transitions(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
     """Keeps sealed transitions {case_id, sequence, status, binding, root, sheets}; a resealed one replaces the old."""
     transitions = list(rows)
@@ -34,7 +53,8 @@ async def add_transitions(connection: Connection, rows: Iterable[dict[str, Any]]
         await connection.execute(
             """
             insert into transition (case_id, sequence, status, binding, root, sheets)
-            select t.case_id, t.sequence, t.status, t.binding, t.root, t.sheets
+            select t.case_id, t.sequence, t.status, t.binding, t.root,
+                array(select jsonb_array_elements_text(t.sheets)::bigint)
             from jsonb_to_recordset(%s)
                 as t(case_id text, sequence int, status smallint, binding bigint, root text, sheets jsonb)
             on conflict (case_id, sequence) do update
@@ -117,7 +137,14 @@ async def settle(connection: Connection, rows: Sequence[SettledRow]) -> list[Row
     if not rows:
         return []
     payload = [
-        {"case_id": r.case_id, "sequence": r.sequence, "status": r.status, "root": r.root, "block": r.block, "tx": r.tx_hash}
+        {
+            "case_id": r.case_id,
+            "sequence": r.sequence,
+            "status": r.status,
+            "root": r.root,
+            "block": r.block,
+            "tx": r.tx_hash,
+        }
         for r in rows
     ]
     cursor = await connection.execute(

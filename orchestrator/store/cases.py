@@ -133,6 +133,18 @@ async def wake(connection: Connection, case_ids: Sequence[str], stage: str, *, o
     return [str(row["id"]) for row in await cursor.fetchall()]
 
 
+async def revoke(connection: Connection, orders: dict[str, str]) -> None:
+    """Takes revocation orders {case: JWS} of the leads' officers and sends the cases to be sealed."""
+    rows = [{"id": case_id, "order": order} for case_id, order in orders.items()]
+    await connection.execute(
+        """
+        update case_file c set revocation = r."order", target = 6, stage = 'seal', due_at = now(), attempts = 0
+        from jsonb_to_recordset(%s) as r(id text, "order" text) where c.id = r.id and c.status = 3
+        """,
+        [Jsonb(rows)],
+    )
+
+
 async def due_stages(connection: Connection) -> list[str]:
     """The stages that have due, unleased work."""
     cursor = await connection.execute(
@@ -217,9 +229,7 @@ async def of_subject(connection: Connection, subject: str, *, limit: int = 100) 
 
 async def all_cases(connection: Connection, *, limit: int = 200) -> list[CaseRow]:
     """Every case, newest first: what an operator or auditor sees."""
-    cursor = await connection.execute(
-        f"select {COLUMNS} from case_file c order by submitted_at desc limit %s", [limit]
-    )
+    cursor = await connection.execute(f"select {COLUMNS} from case_file c order by submitted_at desc limit %s", [limit])
     return [_case(row) for row in await cursor.fetchall()]
 
 

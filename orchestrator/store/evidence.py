@@ -94,7 +94,9 @@ async def record_answers(connection: Connection, rows: Iterable[dict[str, Any]])
         )
 
 
-async def record_outage(connection: Connection, ids: Sequence[str], *, window: float, first: float, most: float) -> None:
+async def record_outage(
+    connection: Connection, ids: Sequence[str], *, window: float, first: float, most: float
+) -> None:
     """Notes that a seat did not answer: the next try comes after `first`·2^tries seconds (at most `most`); questions
     first asked more than `window` seconds ago are given up."""
     if ids:
@@ -137,7 +139,9 @@ async def ask_again(connection: Connection, case_ids: Sequence[str], *, items: S
     )
 
 
-async def add_material(connection: Connection, case_id: str, material: str, digest: str, sealed: dict[str, str]) -> None:
+async def add_material(
+    connection: Connection, case_id: str, material: str, digest: str, sealed: dict[str, str]
+) -> None:
     """Keeps a sealed material. The same one twice is one."""
     await connection.execute(
         "insert into material (case_id, material, hash, sealed) values (%s, %s, %s, %s) on conflict do nothing",

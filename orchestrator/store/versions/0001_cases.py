@@ -175,6 +175,15 @@ create table batch (
 create unique index batch_nonce on batch (nonce) where state <> 'replaced';
 comment on table batch is 'A signed transaction is stored before it is sent: sending the same bytes again is harmless.';
 
+create table sheet (
+    id bigint generated always as identity primary key,
+    seat int not null,
+    valid_until bigint not null,
+    signature text not null,
+    transitions jsonb not null
+);
+comment on table sheet is 'What a seat signed together, in order: [[case, root, step], ...]. All of it must be in the batch that carries the sheet.';
+
 create table transition (
     case_id text not null references case_file (id) on delete cascade,
     sequence int not null,
@@ -182,7 +191,7 @@ create table transition (
     binding bigint not null,
     root text not null,
     sealed_at timestamptz not null default now(),
-    sheets jsonb not null default '[]',
+    sheets bigint[] not null default '{}',
     batch bigint references batch (id),
     block bigint,
     tx_hash text,

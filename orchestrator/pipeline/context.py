@@ -1,0 +1,83 @@
+"""What every stage of the pipeline works with: store, chain, gateways, definitions, our own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from orchestrator.database import Pool
+from orchestrator.domain.calendar import Calendar
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.scenario import Scenario
+from orchestrator.gateway.client import GatewayClient
+from orchestrator.ledger.follower import Follower
+from orchestrator.ledger.poster import Poster
+from orchestrator.ledger.view import LedgerView
+from orchestrator.store import applications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How patiently the pipeline works. All in seconds."""
+
+    outage_window: float = 4 * 3600.0
+    """How long an unreachable department is asked again before its material is asked from the applicant."""
+    retry_first: float = 1.0
+    """Wait before the first retry; doubles each time."""
+    retry_most: float = 300.0
+    """Longest wait between retries."""
+    lease: float = 60.0
+    """How long a worker may hold a case before another takes it."""
+    fresh: float = 60.0
+    """Age from which an answer marked for a recheck is asked again before sealing."""
+    push_days: int = 30
+    """How long after approval a push may ask."""
+
+
+class Definitions:
+    """Scenario versions by hash, read from the store once each."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._known: dict[str, Scenario] = {}
+
+    async def get(self, version: str) -> Scenario:
+        """The scenario of a version. Raises Invalid when nobody has published it here."""
+        if version not in self._known:
+            await self.refresh()
+        if version not in self._known:
+            raise Invalid(
+                field="version",
+                detail="没有这个场景版本的定义",
+                detail_en="the definition of this scenario version is not here",
+                remedy="先发布该版本 / publish the version first",
+                code="unknown-version",
+            )
+        return self._known[version]
+
+    async def refresh(self) -> dict[str, Scenario]:
+        """Reads what was published since; returns all known versions."""
+        async with self._pool.connection() as connection:
+            rows = await applications.definitions(connection, known=list(self._known))
+        for row in rows:
+            scenario = Scenario.from_documents(row["definition"], row["texts"])  # type: ignore[arg-type]
+            self._known[str(row["version"])] = scenario
+        return self._known
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """Shared by all stages of one worker."""
+
+    pool: Pool
+    view: LedgerView
+    poster: Poster
+    follower: Follower
+    gateways: GatewayClient
+    definitions: Definitions
+    calendar: Calendar
+    pace: Pace
+    owner: str
+    """This worker's name in leases."""
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))

@@ -1,0 +1,152 @@
+"""Decide: every approver gets the case, fetches the answers itself, runs the published rules and signs a verdict.
+
+The orchestrator only carries; it combines the signed verdicts by severity, as the approvers' gateways do once more before
+they sign a sheet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import structlog
+
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import LianbanError
+from orchestrator.pipeline.context import Context
+from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.verdict import Verdict, combine, read_verdict
+from orchestrator.store import batches, cases, evidence
+from orchestrator.store.cases import CaseRow, Move
+
+TARGETS = {
+    "approve": Status.APPROVED,
+    "return": Status.RETURNED,
+    "refuse": Status.REFUSED,
+    "manual": Status.ACCEPTED,
+}
+log = structlog.get_logger()
+
+
+async def case_files(context: Context, claimed: list[CaseRow]) -> dict[str, dict[str, Any]]:
+    """What an approver needs of each case, as the body of a `verdicts` request has it."""
+    ids = [case.id for case in claimed]
+    async with context.pool.connection() as connection:
+        mandates = await cases.mandates(connection, ids)
+        materials = await evidence.materials(connection, ids)
+    return {
+        case.id: {
+            "case": case.id,
+            "sequence": case.sequence + 1,
+            "mandates": mandates[case.id],
+            "situation": {"values": case.situation, "salt": case.situation_salt},
+            "form": case.form,
+            "materials": materials[case.id],
+        }
+        for case in claimed
+    }
+
+
+async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
+    """Gets a verdict of every approver on every case and says where each case goes."""
+    files = await case_files(context, claimed)
+    by_seat: dict[int, list[CaseRow]] = defaultdict(list)
+    approvers: dict[str, tuple[int, ...]] = {}
+    for case in claimed:
+        approvers[case.id] = (await context.view.binding(case.binding)).approvers
+        for seat in approvers[case.id]:
+            by_seat[seat].append(case)
+    found: dict[str, dict[int, tuple[Verdict, str]]] = defaultdict(dict)
+    problems: dict[str, dict[str, Any]] = {}
+    await asyncio.gather(*(_verdicts(context, seat, rows, files, found, problems) for seat, rows in by_seat.items()))
+
+    moves, rows, events = [], [], []
+    for case in claimed:
+        verdicts = found[case.id]
+        for seat, (verdict, jws) in verdicts.items():
+            rows.append(
+                {
+                    "case_id": case.id,
+                    "sequence": verdict.sequence,
+                    "seat": seat,
+                    "jws": jws,
+                    "hash": jws_hash(jws),
+                    "outcome": verdict.outcome,
+                    "rows": list(verdict.rows),
+                    "materials_wanted": list(verdict.materials_wanted),
+                }
+            )
+        if len(verdicts) < len(approvers[case.id]):
+            error = problems.get(case.id, {"code": "approver-down"})
+            delay = min(context.pace.retry_first * 2 ** min(case.attempts, 20), context.pace.retry_most)
+            moves.append(Move(case_id=case.id, stage="decide", delay=delay, error=error))
+            continue
+        outcome = combine([verdict.outcome for verdict, _ in verdicts.values()])
+        reasons = sorted({row for verdict, _ in verdicts.values() for row in verdict.rows})
+        events.append((case.id, "decided", {"outcome": outcome, "rows": reasons}))
+        if outcome == "manual" and case.status == Status.ACCEPTED:
+            moves.append(Move(case_id=case.id, stage="waiting", outcome=outcome))
+        else:
+            moves.append(Move(case_id=case.id, stage="seal", target=int(TARGETS[outcome]), outcome=outcome))
+    async with context.pool.connection() as connection:
+        await evidence.add_verdicts(connection, rows)
+        await cases.note(connection, events)
+    return moves
+
+
+async def _verdicts(
+    context: Context,
+    number: int,
+    claimed: list[CaseRow],
+    files: dict[str, dict[str, Any]],
+    found: dict[str, dict[int, tuple[Verdict, str]]],
+    problems: dict[str, dict[str, Any]],
+) -> None:
+    """One approver's verdicts on many cases, in one request."""
+    try:
+        seat = await context.view.seat(number)
+        answer = await context.gateways.verdicts(seat, [files[case.id] for case in claimed])
+        key = seat.keyset.key("evidence")
+        for entry in answer["verdicts"]:
+            verdict = read_verdict(entry["verdict"], key)
+            found[entry["case"]][number] = (verdict, entry["verdict"])
+        for entry in answer["refused"]:
+            log.warning("approver-refused-a-case", seat=number, case=entry["case"], code=entry["code"])
+            problems[entry["case"]] = {"code": entry["code"], "seat": number, "detail": entry.get("detail", "")}
+    except LianbanError as error:
+        log.warning("approver-did-not-answer", seat=number, cases=len(claimed), code=error.code)
+        for case in claimed:
+            problems.setdefault(case.id, {"code": error.code, "seat": number})
+
+
+async def take_updates(context: Context) -> int:
+    """Asks the approvers what their officers decided or revoked since the last time; wakes those cases. Returns how many."""
+    seats = sorted({seat for binding in await context.view.bindings() for seat in binding.approvers})
+    counts = await asyncio.gather(*(_updates(context, seat) for seat in seats))
+    return sum(counts)
+
+
+async def _updates(context: Context, number: int) -> int:
+    name = f"officers:{number}"
+    async with context.pool.connection() as connection:
+        since = await batches.cursor_value(connection, name)
+    try:
+        seat = await context.view.seat(number)
+        answer = await context.gateways.updates(seat, since)
+    except LianbanError as error:
+        log.info("approver-did-not-answer", seat=number, code=error.code)
+        return 0
+    decided = [entry["case"] for entry in answer["updates"] if "verdict" in entry]
+    revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
+    async with context.pool.connection() as connection:
+        if decided:
+            await evidence.ask_again(connection, decided)
+            await cases.note(connection, [(case_id, "officer-decided", {"seat": number}) for case_id in decided])
+        woken = await cases.wake(connection, decided, "gather", only=["waiting", "gather", "decide"])
+        if revoked:
+            await cases.revoke(connection, revoked)
+            await cases.note(connection, [(case_id, "revocation-ordered", {"seat": number}) for case_id in revoked])
+        if len(woken) == len(decided):
+            await batches.set_cursor(connection, name, answer["next"])
+    return len(woken) + len(revoked)

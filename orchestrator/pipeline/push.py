@@ -1,0 +1,84 @@
+"""Push: what a settled outcome opens next, told to the holder.
+
+A push may ask departments first, under a purpose of its own, only on approved cases and for a limited time; what it asks
+is listed in the scenario and was on the notice that the applicant read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.domain.case import Status
+from orchestrator.domain.conditions import holds
+from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_parts import Push
+from orchestrator.pipeline.context import Context
+from orchestrator.pipeline.gather import ask, open_claims
+from orchestrator.pipeline.intake import questions_of
+from orchestrator.store import applications, cases, evidence
+from orchestrator.store.cases import CaseRow, Move
+
+
+async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
+    """Works on cases that have just settled: approved ones push, the others rest where they are."""
+    approved = [case for case in claimed if case.status == Status.APPROVED]
+    await _ask(context, approved)
+    moves = []
+    for case in claimed:
+        if case.status == Status.APPROVED:
+            await _notify(context, case)
+        final = Status(case.status) in (Status.REFUSED, Status.WITHDRAWN, Status.REVOKED, Status.APPROVED)
+        moves.append(Move(case_id=case.id, stage="done" if final else "waiting"))
+    return moves
+
+
+async def _ask(context: Context, approved: list[CaseRow]) -> None:
+    ids = [case.id for case in approved]
+    async with context.pool.connection() as connection:
+        mandates = await cases.mandates(connection, ids)
+        rows: list[dict[str, Any]] = []
+        for case in approved:
+            scenario = await context.definitions.get(case.version)
+            rows += questions_of(scenario, case.id, mandates[case.id][-1], purpose="push")
+        await evidence.add_questions(connection, rows)
+        due = await evidence.questions(connection, [row["case_id"] for row in rows], purpose="push", due=True)
+    await ask(context, due, mandates)
+
+
+async def _notify(context: Context, case: CaseRow) -> None:
+    scenario = await context.definitions.get(case.version)
+    async with context.pool.connection() as connection:
+        rows = await evidence.questions(connection, [case.id], purpose="push")
+        rows += await evidence.questions(connection, [case.id])
+        claims = open_claims(rows, scenario)
+        for each in scenario.pushes:
+            if each.days_before_end is None and due(each, scenario, case, claims):
+                await applications.add_notice(
+                    connection,
+                    subject=case.subject,
+                    case_id=case.id,
+                    push=each.id,
+                    target=each.target,
+                    texts={"zh": each.message.zh, "en": each.message.en},
+                    prefill=prefill(each, case),
+                )
+                await cases.note(connection, [(case.id, "pushed", {"push": each.id, "target": each.target})])
+
+
+def due(each: Push, scenario: Scenario, case: CaseRow, claims: dict[str, Any]) -> bool:
+    """Whether a push goes out, by the situation and the claims that the orchestrator may read. A claim that is not there
+    counts as unknown."""
+    words = {name: "unknown" for alternative in each.given for name in alternative}
+    words |= {name: {True: "true", False: "false"}.get(value, value) for name, value in claims.items()}
+    answers = read_situation(scenario, case.situation)
+    return each.recipient == "holder" and holds(each.when, answers) and holds(each.given, words)
+
+
+def prefill(each: Push, case: CaseRow) -> dict[str, Any]:
+    """What the next service starts with, from the situation of this case. Identifiers stay at the identity seat."""
+    found = {}
+    for target, source in each.prefill.items():
+        kind, _, name = source.partition(".")
+        if kind == "q" and name in case.situation:
+            found[target] = case.situation[name]
+    return found

@@ -1,0 +1,294 @@
+"""Seal: the dossier is closed, the credential issued, and the seats sign the one outcome of each case on their sheets.
+
+Cases that an approver will not sign (an answer got too old, a verdict changed) go back to be asked or decided again; the
+others go on without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from orchestrator.database import Row
+from orchestrator.domain.canonical import from_hex, sha256, to_hex
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import LianbanError
+from orchestrator.domain.merkle import DossierTree, Leaf
+from orchestrator.pipeline.context import Context
+from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.ports import BindingView
+from orchestrator.store import batches, cases, evidence
+from orchestrator.store.cases import CaseRow, Move
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Sealing:
+    """One case while it is being sealed."""
+
+    case: CaseRow
+    binding: BindingView
+    status: Status
+    mandates: list[str]
+    verdicts: list[Row]
+    leaves: list[dict[str, Any]] = field(default_factory=list)
+    root: str = ""
+    signers: tuple[int, ...] = ()
+    sheets: list[int] = field(default_factory=list)
+    """Numbers of the stored sheets that carry it."""
+    problem: dict[str, Any] | None = None
+
+    @property
+    def sequence(self) -> int:
+        """The transition's number."""
+        return self.case.sequence + 1
+
+    @property
+    def step(self) -> int:
+        """Status, sequence and binding as the ledger packs them."""
+        return int(self.status) << 56 | self.sequence << 40 | self.binding.number
+
+    def body(self) -> dict[str, Any]:
+        """What an approver's gateway is shown before it signs."""
+        return {
+            "case": self.case.id,
+            "sequence": self.sequence,
+            "status": int(self.status),
+            "binding": self.binding.number,
+            "leaves": [
+                {"kind": leaf["kind"], "salt": leaf["salt"], "content": leaf["content"]} for leaf in self.leaves
+            ],
+            "root": self.root,
+            "verdicts": [row["jws"] for row in self.verdicts],
+            "mandates": self.mandates,
+            "order": self.case.revocation,
+        }
+
+
+def signers_of(status: Status, binding: BindingView, verdicts: list[Row]) -> tuple[int, ...]:
+    """Whose sheets a transition takes (I1): all approvers to approve; to return or refuse, those that said so; the lead
+    otherwise."""
+    if status == Status.APPROVED:
+        return binding.approvers
+    if status in (Status.RETURNED, Status.REFUSED):
+        wanted = "return" if status == Status.RETURNED else "refuse"
+        return tuple(int(str(row["seat"])) for row in verdicts if row["outcome"] == wanted)
+    return binding.approvers[:1]
+
+
+async def seal(context: Context, claimed: list[CaseRow]) -> list[Move]:
+    """Seals many cases: one request per approver for credentials, one for sheets."""
+    sealings, moves = await _prepare(context, claimed)
+    stale = await _recheck(context, sealings)
+    moves += [Move(case_id=case_id, stage="gather", error={"code": "rechecking"}) for case_id in stale]
+    sealings = [each for each in sealings if each.case.id not in stale]
+    await _credentials(context, [each for each in sealings if each.status == Status.APPROVED])
+    await _close_dossiers(context, [each for each in sealings if each.problem is None])
+    await _sheets(context, [each for each in sealings if each.problem is None])
+    return moves + await _finish(context, sealings)
+
+
+async def _prepare(context: Context, claimed: list[CaseRow]) -> tuple[list[Sealing], list[Move]]:
+    ids = [case.id for case in claimed]
+    async with context.pool.connection() as connection:
+        mandates = await cases.mandates(connection, ids)
+        verdicts = await evidence.verdicts(connection, ids)
+    sealings, moves = [], []
+    for case in claimed:
+        if case.target is None:
+            moves.append(Move(case_id=case.id, stage="decide"))
+            continue
+        binding = await context.view.binding(case.binding)
+        status = Status(case.target)
+        mine = [row for row in verdicts[case.id] if row["sequence"] == case.sequence + 1]
+        sealings.append(
+            Sealing(
+                case=case,
+                binding=binding,
+                status=status,
+                mandates=mandates[case.id],
+                verdicts=mine,
+                signers=signers_of(status, binding, mine),
+            )
+        )
+    return sealings, moves
+
+
+async def _recheck(context: Context, sealings: list[Sealing]) -> set[str]:
+    """Makes answers that are too old, or that want a recheck, due again; returns the cases that must gather once more."""
+    async with context.pool.connection() as connection:
+        rows = await evidence.questions(connection, [each.case.id for each in sealings if each.verdicts])
+        by_case: dict[str, list[str]] = defaultdict(list)
+        now = context.now()
+        status = {each.case.id: each for each in sealings}
+        for row in rows:
+            sealing = status[row.case_id]
+            if (
+                row.answered_at is None
+                or row.state != "answered"
+                or sealing.status in (Status.WITHDRAWN, Status.REVOKED)
+            ):
+                continue
+            item = (await context.definitions.get(sealing.case.version)).item(row.item)
+            age = (now - row.answered_at).total_seconds()
+            if age > item.max_age or (item.recheck and age > context.pace.fresh):
+                by_case[row.case_id].append(row.item)
+        for case_id, items in by_case.items():
+            await evidence.ask_again(connection, [case_id], items=items)
+    return set(by_case)
+
+
+async def _credentials(context: Context, sealings: list[Sealing]) -> None:
+    by_lead: dict[int, list[Sealing]] = defaultdict(list)
+    for sealing in sealings:
+        by_lead[sealing.binding.approvers[0]].append(sealing)
+
+    async def one(number: int, group: list[Sealing]) -> None:
+        body = [
+            {"case": each.case.id, "sequence": each.sequence, "verdicts": [row["jws"] for row in each.verdicts]}
+            for each in group
+        ]
+        by_id = {each.case.id: each for each in group}
+        try:
+            answer = await context.gateways.credentials(await context.view.seat(number), body)
+        except LianbanError as error:
+            for each in group:
+                each.problem = {"code": error.code, "seat": number}
+            return
+        for entry in answer["refused"]:
+            by_id[entry["case"]].problem = {"code": entry["code"], "seat": number}
+        rows = [{"case_id": e["case"], "jwt": e["credential"], "sealed": e["sealed"]} for e in answer["credentials"]]
+        async with context.pool.connection() as connection:
+            await evidence.add_credentials(connection, rows)
+
+    await asyncio.gather(*(one(number, group) for number, group in by_lead.items()))
+
+
+async def _close_dossiers(context: Context, sealings: list[Sealing]) -> None:
+    """Collects every leaf, keeps the salts of those that are there, and computes the roots."""
+    ids = [each.case.id for each in sealings]
+    async with context.pool.connection() as connection:
+        answers = await evidence.questions(connection, ids)
+        pushed = await evidence.materials(connection, ids)
+        credentials = await evidence.credentials(connection, ids)
+        rows: list[dict[str, Any]] = []
+        for each in sealings:
+            contents = [("mandate", jws_hash(jws)) for jws in each.mandates]
+            contents += [("verdict", str(row["hash"])) for row in each.verdicts]
+            contents += [
+                ("answer", row.answer_hash) for row in answers if row.case_id == each.case.id and row.answer_hash
+            ]
+            contents += [(f"material:{row['id']}", str(row["hash"])) for row in pushed[each.case.id]]
+            if each.case.form is not None:
+                contents.append(("form", each.case.form["hash"]))
+            if each.status == Status.APPROVED:
+                contents.append(("credential", to_hex(sha256(str(credentials[each.case.id]["jwt"]).encode()))))
+            if each.case.revocation and each.status == Status.REVOKED:
+                contents.append(("revocation", jws_hash(each.case.revocation)))
+            rows += [
+                {
+                    "case_id": each.case.id,
+                    "kind": kind,
+                    "salt": to_hex(secrets.token_bytes(32)),
+                    "content": content,
+                    "sequence": each.sequence,
+                }
+                for kind, content in contents
+            ]
+        await evidence.add_leaves(connection, rows)
+        kept = await evidence.leaves(connection, ids)
+    for each in sealings:
+        each.leaves = [dict(row) for row in kept[each.case.id]]
+        each.root = to_hex(dossier_tree(kept[each.case.id]).root)
+
+
+def dossier_tree(rows: list[Row]) -> DossierTree:
+    """The Merkle tree over a case's stored leaves."""
+    return DossierTree(
+        [
+            Leaf(kind=str(row["kind"]), salt=from_hex(str(row["salt"])), content=from_hex(str(row["content"])))
+            for row in rows
+        ]
+    )
+
+
+async def _sheets(context: Context, sealings: list[Sealing]) -> None:
+    by_seat: dict[int, list[Sealing]] = defaultdict(list)
+    for sealing in sealings:
+        for seat in sealing.signers:
+            by_seat[seat].append(sealing)
+
+    async def one(number: int, group: list[Sealing]) -> None:
+        by_id = {each.case.id: each for each in group}
+        try:
+            answer = await context.gateways.sheets(await context.view.seat(number), [each.body() for each in group])
+        except LianbanError as error:
+            for each in group:
+                each.problem = {"code": error.code, "seat": number}
+            return
+        for entry in answer["refused"]:
+            by_id[entry["case"]].problem = {
+                "code": entry["code"],
+                "seat": number,
+                "items": entry.get("items", []),
+            }
+        if answer["signed"]:
+            async with context.pool.connection() as connection:
+                sheet = await batches.add_sheet(
+                    connection,
+                    seat=number,
+                    valid_until=answer["valid_until"],
+                    signature=answer["signature"],
+                    transitions=[[case_id, by_id[case_id].root, by_id[case_id].step] for case_id in answer["signed"]],
+                )
+            for case_id in answer["signed"]:
+                by_id[case_id].sheets.append(sheet)
+
+    await asyncio.gather(*(one(number, group) for number, group in by_seat.items()))
+
+
+async def _finish(context: Context, sealings: list[Sealing]) -> list[Move]:
+    moves, rows, events = [], [], []
+    for each in sealings:
+        if each.problem is not None:
+            log.warning("case-not-sealed", case=each.case.id, code=each.problem["code"], seat=each.problem.get("seat"))
+            moves.append(await _back(context, each))
+            continue
+        rows.append(
+            {
+                "case_id": each.case.id,
+                "sequence": each.sequence,
+                "status": int(each.status),
+                "binding": each.binding.number,
+                "root": each.root,
+                "sheets": each.sheets,
+            }
+        )
+        events.append((each.case.id, "sealed", {"status": int(each.status), "root": each.root}))
+        moves.append(Move(case_id=each.case.id, stage="post"))
+    async with context.pool.connection() as connection:
+        await batches.add_transitions(connection, rows)
+        await cases.note(connection, events)
+    return moves
+
+
+async def _back(context: Context, sealing: Sealing) -> Move:
+    """Where a case goes that an approver would not sign."""
+    problem = sealing.problem or {}
+    delay = min(context.pace.retry_first * 2 ** min(sealing.case.attempts, 20), context.pace.retry_most)
+    if problem["code"] in ("stale-evidence", "verdict-changed"):
+        async with context.pool.connection() as connection:
+            await evidence.drop_leaves(connection, [sealing.case.id])
+    if problem["code"] == "stale-evidence":
+        async with context.pool.connection() as connection:
+            await evidence.ask_again(connection, [sealing.case.id], items=problem.get("items") or None)
+        return Move(case_id=sealing.case.id, stage="gather", error=problem)
+    if problem["code"] == "verdict-changed":
+        return Move(case_id=sealing.case.id, stage="decide", error=problem)
+    return Move(case_id=sealing.case.id, stage="seal", delay=delay, error=problem)

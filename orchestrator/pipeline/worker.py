@@ -1,0 +1,113 @@
+"""The worker: claims due cases stage by stage and works on many together.
+
+State lives in PostgreSQL and on chain and nowhere else, so a worker may die at any instruction and any other goes on; more
+workers, here or on other machines, share the same tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from orchestrator.domain.errors import Diverged, LianbanError
+from orchestrator.pipeline.context import Context
+from orchestrator.pipeline.decide import decide, take_updates
+from orchestrator.pipeline.gather import gather
+from orchestrator.pipeline.intake import intake
+from orchestrator.pipeline.post import confirm, follow, post
+from orchestrator.pipeline.push import push
+from orchestrator.pipeline.seal import seal
+from orchestrator.store import cases
+from orchestrator.store.cases import CaseRow, Move
+
+StageFunction = Callable[[Context, list[CaseRow]], Awaitable[list[Move]]]
+
+STAGES: dict[str, StageFunction] = {
+    "push": push,
+    "confirm": confirm,
+    "post": post,
+    "seal": seal,
+    "decide": decide,
+    "gather": gather,
+    "intake": intake,
+}
+"""Later stages first: what is nearly done leaves before new work comes in."""
+
+BATCH = 256
+"""Cases of one claim: what fits one settle transaction."""
+
+IDLE = 0.1
+FOLLOW_EVERY = 0.2
+UPDATES_EVERY = 1.0
+log = structlog.get_logger()
+
+
+class Worker:
+    """Runs the pipeline until it is cancelled."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def run(self) -> None:
+        """Works, follows the chain and listens to officers, side by side."""
+        await asyncio.gather(
+            self._work(),
+            self._every(FOLLOW_EVERY, "follow", follow),
+            self._every(UPDATES_EVERY, "updates", take_updates),
+        )
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                busy = await self.step()
+            except LianbanError as error:
+                log.warning("worker-paused", code=error.code)
+                busy = 0
+                await asyncio.sleep(1)
+            if not busy:
+                await asyncio.sleep(IDLE)
+
+    async def _every(self, seconds: float, name: str, action: Callable[[Context], Awaitable[int]]) -> None:
+        while True:
+            try:
+                await action(self._context)
+            except Diverged:
+                log.error("diverged", task=name)
+                raise
+            except LianbanError as error:
+                log.warning("task-failed", task=name, code=error.code)
+                await asyncio.sleep(1)
+            await asyncio.sleep(seconds)
+
+    async def step(self) -> int:
+        """One round: every stage with due work gets one batch. Returns how many cases were worked on."""
+        context = self._context
+        async with context.pool.connection() as connection:
+            due = set(await cases.due_stages(connection))
+        worked = 0
+        for stage, function in STAGES.items():
+            if stage in due:
+                worked += await self._stage(stage, function)
+        return worked
+
+    async def _stage(self, stage: str, function: StageFunction) -> int:
+        context = self._context
+        async with context.pool.connection() as connection:
+            claimed = await cases.claim(connection, stage, context.owner, limit=BATCH, lease=context.pace.lease)
+        if not claimed:
+            return 0
+        try:
+            moves = await function(context, claimed)
+        except LianbanError as error:
+            log.warning("stage-failed", stage=stage, cases=len(claimed), code=error.code)
+            moves = [self._later(case, error) for case in claimed]
+        async with context.pool.connection() as connection:
+            await cases.move(connection, context.owner, moves)
+        return len(claimed)
+
+    def _later(self, case: CaseRow, error: LianbanError) -> Move:
+        pace = self._context.pace
+        delay = min(pace.retry_first * 2 ** min(case.attempts, 20), pace.retry_most)
+        return Move(case_id=case.id, stage=case.stage, delay=delay, error={"code": error.code})
