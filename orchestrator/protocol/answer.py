@@ -41,7 +41,7 @@ _BAD: Final = "bad-answer"
 
 
 class LogPlace(WireModel):
-    """Where the question stands in the provider's query log, and the inclusion path under the head that came with it."""
+    """Where the question stands in the provider's query log, and its inclusion path under the head that came along."""
 
     index: int = Field(ge=0, lt=1 << 48)
     path: Listed[Hex32]

@@ -14,10 +14,21 @@ from typing import Any, Final, Self
 import orjson
 from pydantic import Field
 
-from orchestrator.domain.errors import Refused from orchestrator.protocol import sdjwt from orchestrator.protocol.jose
-import SigningKey, jws_hash from orchestrator.protocol.sealing import CREDENTIAL_PADDING, SealingKey, credential_info,
-seal, unseal from orchestrator.protocol.wire import Address, Base64Url, Hex32, SeatRef, Seconds, Text, WireModel,
-read_model, seat_ref
+from orchestrator.domain.errors import Refused
+from orchestrator.protocol import sdjwt
+from orchestrator.protocol.jose import SigningKey, jws_hash
+from orchestrator.protocol.sealing import CREDENTIAL_PADDING, SealingKey, credential_info, seal, unseal
+from orchestrator.protocol.wire import (
+    Address,
+    Base64Url,
+    Hex32,
+    SeatRef,
+    Seconds,
+    Text,
+    WireModel,
+    read_model,
+    seat_ref,
+)
 
 TYP: Final = "dc+sd-jwt"
 _BAD: Final = "bad-credential"

@@ -90,8 +90,7 @@ class LogTree:
         return self._range(0, self.size) if self.size else EMPTY_ROOT
 
     def inclusion_proof(self, index: int) -> list[bytes]:
-        """The path (RFC 9162, 2.1.3) of leaf `index`. Needs `nodes_for_inclusion`, or that the leaf was just appended.
-        """
+        """The path (RFC 9162, 2.1.3) of leaf `index`. Needs `nodes_for_inclusion`, or that the leaf was just appended."""
         return [self._range(start, end) for start, end in _inclusion_ranges(index, self.size)]
 
     def consistency_proof(self, old_size: int) -> list[bytes]:
@@ -115,8 +114,12 @@ class LogTree:
 
 
 def nodes_for_append(size: int) -> list[Place]:
-    """The stored nodes that an append to a log of `size` leaves needs; with what it returns they also do for the new
-    root, for the inclusion of the leaves appended and for consistency with `size`.""" return _places(0, size)
+    """The stored nodes that an append to a log of `size` leaves needs.
+
+    Together with what the append returns they also make the new root, the inclusion paths of the new leaves and the
+    consistency proof from `size`.
+    """
+    return _places(0, size)
 
 
 def nodes_for_root(size: int) -> list[Place]:
