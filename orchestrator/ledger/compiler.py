@@ -48,7 +48,7 @@ def compile_contracts() -> dict[str, dict[str, Any]]:
 
 
 def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
-    """Compiles the contract that each file is named after. Paths are relative to the checkout; result and errors as above."""
+    """Compiles the contract that each file is named after, paths relative to the checkout. Result and errors as above."""
     import solcx  # Late: the running system needs no compiler.
     from solcx.exceptions import SolcError
 
