@@ -70,6 +70,10 @@ class ChainView(Protocol):
         """A binding. Raises Invalid when there is none."""
         ...
 
+    async def version(self, version: str) -> tuple[str, str, int]:
+        """Scenario id, newest texts hash and publisher's seat of a published version; an empty id when there is none."""
+        ...
+
     async def status_of(self, case_id: str) -> tuple[Status, int, int]:
         """Status, sequence and binding of a case (`0x…`); NONE, 0, 0 for one that the ledger does not know."""
         ...
