@@ -142,7 +142,7 @@ class SigningAccount:
     @property
     def secret(self) -> bytes:
         """The 32 secret bytes, for a wallet library that must hold them."""
-        return self._private.secret  # type: ignore[no-any-return]
+        return self._private.secret
 
     def sign_hash(self, digest: bytes) -> bytes:
         """65 bytes `r ‖ s ‖ v`, v 27 or 28, s in the lower half, over a 32-byte digest as it is."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -102,7 +102,7 @@ def check_period(payload: Mapping[str, Any], *, now: int, longest: int) -> None:
         raise Refused("已过有效期", code="expired", detail_en="expired", remedy="重新签发")
 
 
-def is_int(value: Any) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Whether `value` is a JSON integer (a bool is not)."""
     return isinstance(value, int) and not isinstance(value, bool)
 
