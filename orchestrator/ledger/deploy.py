@@ -8,7 +8,8 @@ the plan's place.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from eth_typing import ChecksumAddress
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
-from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception
-from web3.types import TxParams, Wei
+from web3.exceptions import ContractLogicError, Web3Exception
+from web3.types import Nonce, RPCEndpoint, TxParams, Wei
 
 from orchestrator.domain.canonical import keccak
 from orchestrator.domain.errors import Diverged, Refused, Unavailable
@@ -35,6 +36,7 @@ _WAIT_SECONDS = 120
 _IMMUTABLE = re.compile(rb"\x7f\x00{32}", re.DOTALL)
 """PUSH32 of zeros: where the constructor writes an immutable into the runtime code."""
 
+_CREATION_GAS = 5_000_000
 _TIP = 10**9
 _RICH = 10**24
 """What an account of a devnet is given, in wei: never to be thought about again."""
@@ -51,8 +53,8 @@ def deploy(
 ) -> Deployment:
     """Deploys `Consortium`, `Catalog` and `CaseLedger` from `owner`'s account, or takes up what `file` names.
 
-    `council` owns the consortium (default: `owner`). Raises Refused when the node's chain is not `chain_id`, Diverged when
-    the file's chain or code is not what the node has, Unavailable when the node does not answer or mine.
+    `council` owns the consortium (default: `owner`). Raises Refused when the node's chain is not `chain_id`, Diverged
+    when the file's chain or code is not what the node has, Unavailable when the node does not answer or mine.
     """
     with _node(node_url, timeout) as web3:
         actual = web3.eth.chain_id
@@ -94,8 +96,8 @@ def admit_seats(
 ) -> list[int]:
     """Admits the seats that are not there yet, in one go, and returns their numbers.
 
-    A seat that is there with the same signer and keyset is left alone. Raises Diverged when it is there with others (that
-    is a rotation, not an admission), Refused when a contract says no, Unavailable when the node does not answer.
+    A seat that is there with the same signer and keyset is left alone. Raises Diverged when it is there with others
+    (that is a rotation, not an admission), Refused when a contract says no, Unavailable when the node does not answer.
     """
     abi = ContractAbi(load_artifact("Consortium").abi)
     domain = Domain(chain_id=deployment.chain_id, contract=deployment.consortium)
@@ -105,20 +107,23 @@ def admit_seats(
             return []
         fund(node_url, owner.address, timeout=timeout)
         nonce = web3.eth.get_transaction_count(_address(owner.address))
-        sent: list[HexBytes] = []
         for offset, (number, keys, keyset) in enumerate(new):
             signature = keys.chain.sign_hash(admission_digest(domain, number, keys.chain.address, keyset.hash))
             data = abi.call("admit", number, keys.chain.address, keyset.document(), signature)
             try:
-                sent.append(_send(web3, owner, nonce + offset, deployment.consortium, bytes.fromhex(data[2:])))
+                _send(web3, owner, nonce + offset, deployment.consortium, bytes.fromhex(data[2:]))
             except ContractLogicError as error:
                 raise Refused(
                     f"席位 {number} 未获接纳",
                     detail_en=f"seat {number} was not admitted: {abi.error(str(error.data or '0x'))}",
                     code="admission-refused",
                 ) from None
-        for transaction in sent:
-            _mined(web3, transaction)
+        _wait_mined(web3, owner, nonce + len(new))
+        for number, keys, keyset in new:
+            if _is_new(web3, abi, deployment, keys, keyset):
+                raise Refused(
+                    f"席位 {number} 未获接纳", detail_en=f"seat {number} was not admitted", code="admission-refused"
+                )
         return [number for number, _, _ in new]
 
 
@@ -131,7 +136,7 @@ def fund(node_url: str, address: str, *, timeout: float = 10.0) -> None:
         account = _address(address)
         if web3.eth.get_balance(account) > 0:
             return
-        given = web3.provider.make_request("anvil_setBalance", [account, hex(_RICH)])  # type: ignore[arg-type]
+        given = web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [account, hex(_RICH)])
         if "error" in given and web3.eth.gas_price > 0:
             raise Refused(
                 f"账户 {address} 没有余额支付燃料费",
@@ -167,7 +172,7 @@ def _plan(
             runtime_matches(load_artifact(name), bytes(web3.eth.get_code(address)))
             for name, address in zip(CONTRACTS, addresses, strict=True)
         ]
-        if all(done[: max(0, nonce - stored["nonce"])]):
+        if nonce >= stored["nonce"] and all(done[: nonce - stored["nonce"]]):
             return stored
     return {
         "chain_id": chain_id,
@@ -185,58 +190,58 @@ def _carry_out(web3: Web3, owner: SigningAccount, plan: dict[str, Any]) -> list[
     next_nonce = web3.eth.get_transaction_count(_address(owner.address))
     if next_nonce < nonce + len(CONTRACTS):
         fund(str(web3.provider.endpoint_uri), owner.address)  # type: ignore[attr-defined]
-    sent: list[HexBytes] = []
     for index, name in enumerate(CONTRACTS):
         if nonce + index >= next_nonce:
             arguments = [plan["council"]] if index == 0 else addresses[:index]
             code = load_artifact(name).bytecode + encode(["address"] * len(arguments), arguments)
-            sent.append(_send(web3, owner, nonce + index, None, code))
-    for transaction in sent:
-        _mined(web3, transaction)
+            _send(web3, owner, nonce + index, None, code)
+    _wait_mined(web3, owner, nonce + len(CONTRACTS))
     return addresses
 
 
-def _send(web3: Web3, owner: SigningAccount, nonce: int, to: str | None, data: bytes) -> HexBytes:
-    """Signs and sends one transaction of the owner. What the node has in its pool already is fine."""
-    newest = web3.eth.get_block("latest")
+def _send(web3: Web3, owner: SigningAccount, nonce: int, to: str | None, data: bytes) -> None:
+    """Signs and sends one transaction of the owner, unless the node has one of this nonce in its pool already."""
+    price = web3.eth.gas_price * 2
     transaction: TxParams = {
         "chainId": web3.eth.chain_id,
-        "nonce": nonce,  # type: ignore[typeddict-item]
+        "nonce": Nonce(nonce),
         "value": Wei(0),
         "data": HexBytes(data),
-        "maxFeePerGas": Wei(newest.get("baseFeePerGas", 0) * 4 + _TIP),
-        "maxPriorityFeePerGas": Wei(_TIP),
-        "from": _address(owner.address),
+        "maxFeePerGas": Wei(price),
+        "maxPriorityFeePerGas": Wei(min(price, _TIP)),
     }
     if to is not None:
         transaction["to"] = _address(to)
-        transaction["gas"] = web3.eth.estimate_gas(transaction) * 5 // 4
+        estimate = web3.eth.estimate_gas({"from": _address(owner.address), "to": _address(to), "data": HexBytes(data)})
+        transaction["gas"] = estimate * 5 // 4
     else:
         # Creations follow one another within a block: the later ones cannot be estimated before the first is there.
-        transaction["gas"] = 5_000_000
-    sender = transaction.pop("from")
+        transaction["gas"] = _CREATION_GAS
     signed = Account.from_key(owner.secret).sign_transaction(transaction)
-    assert Account.recover_transaction(signed.raw_transaction) == sender
     try:
-        return web3.eth.send_raw_transaction(signed.raw_transaction)
+        web3.eth.send_raw_transaction(signed.raw_transaction)
     except Web3Exception as error:
-        if "already known" in str(error).lower() or "already imported" in str(error).lower():
-            return signed.hash
-        raise
+        if not any(known in str(error).lower() for known in ("already known", "already imported", "underpriced")):
+            raise Unavailable(
+                "链节点没有接受交易",
+                detail_en=f"the node did not take the transaction: {error}",
+                code="node-error",
+                remedy="检查节点日志后重新运行 / read the node's log, then run this again",
+            ) from None
 
 
-def _mined(web3: Web3, transaction: HexBytes) -> None:
-    try:
-        receipt = web3.eth.wait_for_transaction_receipt(transaction, timeout=_WAIT_SECONDS, poll_latency=0.05)
-    except TimeExhausted:
-        raise Unavailable(
-            "交易迟迟没有出块",
-            detail_en="the transaction was not mined in time",
-            code="not-mined",
-            remedy="检查节点是否出块，然后重新运行 / see that the node makes blocks, then run this again",
-        ) from None
-    if receipt["status"] != 1:
-        raise Refused("交易被合约拒绝", detail_en="the transaction was reverted", code="reverted")
+def _wait_mined(web3: Web3, owner: SigningAccount, nonce: int) -> None:
+    """Waits until the owner's transactions below `nonce` are on chain."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while web3.eth.get_transaction_count(_address(owner.address)) < nonce:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                "交易迟迟没有出块",
+                detail_en="the transactions were not mined in time",
+                code="not-mined",
+                remedy="检查节点是否出块，然后重新运行 / see that the node makes blocks, then run this again",
+            )
+        time.sleep(0.1)
 
 
 def _check(web3: Web3, chain_id: int, deployment: Deployment) -> None:
@@ -293,7 +298,7 @@ def _address(text: str) -> ChecksumAddress:
 
 
 @contextmanager
-def _node(url: str, timeout: float) -> Any:
+def _node(url: str, timeout: float) -> Iterator[Web3]:
     """A web3 client whose failures to reach the node are Unavailable."""
     web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout}))
     try:
