@@ -6,13 +6,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+import rules_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.decision_table import Input, Row, compile_tables
 from orchestrator.domain.errors import Invalid
 from orchestrator.rules.engine import Rules
-import rules_reference
 
 INPUTS: list[dict[str, Any]] = [
     {"name": "company.in_operation", "type": "tri", "evidence": "E05.company", "material": "licence-copy"},
@@ -30,7 +30,9 @@ INPUTS: list[dict[str, Any]] = [
     {"name": "material.title-proof", "type": "boolean"},
 ]
 KINDS = {each["name"]: each["type"] for each in INPUTS}
-WORDS = st.sampled_from(["uscc", "name", "画廊", "a'b", "$x", "a > 5", "", "now", "TRUE", "名 称", "{{x}}", "`", "null", "5"])
+WORDS = st.sampled_from(
+    ["uscc", "name", "画廊", "a'b", "$x", "a > 5", "", "now", "TRUE", "名 称", "{{x}}", "`", "null", "5"]
+)
 NUMBERS = st.one_of(
     st.sampled_from(["300.00", "300.01", "299.99", "0", "-3", "9007199254740992", "-9007199254740992", "0.1", "0.3"]),
     st.decimals(min_value=-1000, max_value=1000, places=2).map(str),
