@@ -19,6 +19,7 @@ from orchestrator.pipeline.context import Context
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.question import Question
+from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.store import batches, cases, evidence
 from orchestrator.store.cases import CaseRow, Move
 from orchestrator.store.evidence import QuestionRow

@@ -12,6 +12,7 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.conditions import holds
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import Push
+from orchestrator.domain.situations import read_situation
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.gather import ask, open_claims
 from orchestrator.pipeline.intake import questions_of
