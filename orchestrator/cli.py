@@ -20,16 +20,19 @@ from orchestrator.domain.errors import Invalid, LianbanError
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Where a command or a group of commands is: a module with a `typer.Typer` named `app`."""
+    """Where a command or a group of commands is: the `typer.Typer` named `app` in a module."""
 
     module: str
     help: str
+    app: str = "app"
 
 
 GROUPS: dict[str, Group] = {
     "doctor": Group("orchestrator.doctor", "检查本机环境 · what is missing on this machine and how to get it"),
-    "devnet": Group("orchestrator.devnet.commands", "本地链与数据库 · run the devnet's node and database"),
-    "deploy": Group("orchestrator.ledger.commands", "部署合约 · deploy the contracts, or take up what is deployed"),
+    "devnet": Group(
+        "orchestrator.devnet.commands", "本地链与数据库 · run the devnet's node and database", app="devnet_app"
+    ),
+    "deploy": Group("orchestrator.devnet.commands", "部署合约 · deploy the contracts", app="deploy_app"),
 }
 
 
@@ -45,9 +48,9 @@ class LazyGroup(TyperGroup):
         group = GROUPS.get(cmd_name)
         if group is None:
             return None
-        command = get_command(importlib.import_module(group.module).app)
+        command = get_command(getattr(importlib.import_module(group.module), group.app))
         command.name = cmd_name
-        command.short_help = command.help = command.help or group.help
+        command.short_help = group.help
         return command
 
 

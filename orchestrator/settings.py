@@ -6,7 +6,9 @@ reads the environment once, and what it returns is passed along.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,6 +131,29 @@ class Settings(BaseSettings):
     def deployment_file(self) -> Path:
         """Where the addresses of the contracts are kept."""
         return self.data_dir / "deployment.json"
+
+    def passphrase(self) -> str:
+        """The passphrase of the private keys. A devnet makes one on its first start, readable by its owner alone.
+
+        Raises Invalid when the file is missing in production, or empty.
+        """
+        file = self.passphrase_file
+        if not file.exists() and self.profile == "devnet":
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "w") as stream:
+                    stream.write(secrets.token_urlsafe(32) + "\n")
+        text = file.read_text().strip() if file.exists() else ""
+        if not text:
+            raise Invalid(
+                field=f"{PREFIX}PASSPHRASE_FILE",
+                detail="密钥口令文件不存在或为空",
+                detail_en="the file with the keys' passphrase is missing or empty",
+                remedy=f"写入口令并设 {PREFIX}PASSPHRASE_FILE / write it and set {PREFIX}PASSPHRASE_FILE",
+                code="no-passphrase",
+            )
+        return text
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that we start."""

@@ -60,7 +60,7 @@ def static_checks() -> list[Run]:
 
 
 def test_runs(kind: str) -> list[Run]:
-    """Unit tests for `check`; for `test` the contracts on ape's built-in provider, integration and acceptance as well."""
+    """Unit tests for `check`; for `test` the contracts on ape's own provider, integration and acceptance as well."""
     unit = Run("unit", (*PYTEST, "tests/unit"))
     if kind == "check":
         return [unit]
