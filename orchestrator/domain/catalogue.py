@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.texts import Text
 
 SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory"]
 """What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a
@@ -25,15 +26,6 @@ strings, decimals strings that keep their digits."""
 ParameterKind = Literal["text", "texts", "integer", "decimal"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class Text(BaseModel):
-    """The same words in Chinese and English."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    zh: str = Field(min_length=1)
-    en: str = Field(min_length=1)
 
 
 class DepartmentProfile(BaseModel):

@@ -1,0 +1,212 @@
+"""A department's adapter: its tables, and how each claim of its evidence types is computed from them, all as data.
+
+The files are described in `docs/adapter.md`. SQL in them runs under a role that can only read; this module checks the
+shape and writes out the two shorthands (`$name(…)`, `$date(…)`), it does not parse SQL. `Records.check` has the
+database itself check every statement.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from orchestrator.domain.catalogue import ClaimType, DepartmentProfile, EvidenceType, owner_of, parse_document, with_ids
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.texts import Text
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+SqlType = Annotated[
+    str, StringConstraints(pattern=r"^((char|varchar)\(\d+\)|numeric\(\d+,\d+\)|integer|bigint|date|text|boolean)$")
+]
+
+_DOTS = "•・‧∙⋅◦․."
+_SPACES = " \t\n\r\u00a0\u200b\u3000\ufeff"
+_PLAIN = str.maketrans(_DOTS, "·" * len(_DOTS), _SPACES)
+_SHORTHAND = re.compile(r"\$(name|date)\(([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?)\)")
+
+
+def plain_name(name: str) -> str:
+    """A name as names are compared: NFKC, one middle dot for all its variants, no spaces.
+
+    Rare characters are left alone: 䶮 and 龑 are two characters, and one is not silently taken for the other.
+    """
+    return unicodedata.normalize("NFKC", name).translate(_PLAIN)
+
+
+class Column(BaseModel):
+    """One column of a department's table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: SqlType
+    comment: str
+
+
+class Table(BaseModel):
+    """One table of a department, as far as it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Mapping[Identifier, Column] = Field(min_length=1)
+    key: tuple[Identifier, ...] = ()
+    """Columns that are unique together."""
+    indexes: tuple[tuple[Identifier, ...], ...] = ()
+    """Other columns that rows are looked up by."""
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Self:
+        for column in {*self.key, *(name for index in self.indexes for name in index)}:
+            if column not in self.columns:
+                raise ValueError(f"there is no column {column}")
+        return self
+
+
+class Record(BaseModel):
+    """A kind of record that a department keeps, in one table or several."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text
+    quality: Text | None = None
+    """What is known to be missing or late in it."""
+    tables: Mapping[Identifier, Table] = Field(min_length=1)
+
+
+class SqlClaim(ClaimType):
+    """A claim with the SQL expression that computes it; no SQL when the identity seat states it in the mandate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    sql: str = ""
+
+
+class SqlEvidence(EvidenceType):
+    """An evidence type with the query that finds at most one record row for each subject."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    record: str = ""
+    claims: Mapping[str, SqlClaim] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_its_sql(self) -> Self:
+        asked = self.source == "record"
+        parts = {"record": self.record, **{f"claims.{name}": claim.sql for name, claim in self.claims.items()}}
+        for place, text in parts.items():
+            if asked != bool(text.strip()):
+                raise ValueError(f"{place}: SQL is {'missing' if asked else 'given, but nobody is asked'}")
+            if ";" in re.sub(r"'[^']*'", "", text):
+                raise ValueError(f"{place}: one expression, without a semicolon")
+        return self
+
+
+class Adapter(BaseModel):
+    """One department with all its records and evidence types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    department: DepartmentProfile
+    records: Mapping[str, Record] = Field(default_factory=dict)
+    evidence: Mapping[str, SqlEvidence] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _records_exist(self) -> Self:
+        tables = [table for record in self.records.values() for table in record.tables]
+        if len(tables) != len(set(tables)):
+            raise ValueError("a table belongs to one record")
+        for evidence in self.evidence.values():
+            for record in evidence.records:
+                if record not in self.records:
+                    raise ValueError(f"{evidence.id}: there is no record {record}")
+        return self
+
+    def tables(self) -> dict[str, Table]:
+        """All tables by name."""
+        return {name: table for record in self.records.values() for name, table in record.tables.items()}
+
+
+def read_adapters(texts: Iterable[str]) -> dict[str, Adapter]:
+    """The adapters of all departments that the documents describe, by department id.
+
+    A document with `extends: <department id>` adds records and evidence to that department's own document. Raises
+    `Invalid` for whatever is malformed, given twice or extends nobody.
+    """
+    documents = [parse_document(text) for text in texts]
+    merged: dict[str, dict[str, Any]] = {}
+    for document in sorted(documents, key=lambda d: "extends" in d):
+        owner = owner_of(document)
+        if "department" in document:
+            _add(merged, owner, {"department": document["department"], "records": {}, "evidence": {}}, "departments")
+        if owner not in merged:
+            raise Invalid(
+                field="extends",
+                code="unknown-department",
+                detail=f"没有部门 {owner}",
+                detail_en=f"There is no department {owner}",
+                remedy="先给出该部门的文件 / give that department's own document too",
+            )
+        for part in ("records", "evidence"):
+            for name, value in (document.get(part) or {}).items():
+                entry = with_ids(name, owner, value) if part == "evidence" else value
+                _add(merged[owner][part], name, entry, f"{owner}.{part}")
+        unknown = set(document) - {"department", "extends", "records", "evidence"}
+        if unknown:
+            raise _wrong(f"{owner}.{min(unknown)}", "no such field")
+    evidence_ids = [name for entry in merged.values() for name in entry["evidence"]]
+    for name in evidence_ids:
+        if evidence_ids.count(name) > 1:
+            raise _wrong(f"evidence.{name}", "two departments give this evidence")
+    return {owner: _validated(entry, owner) for owner, entry in merged.items()}
+
+
+def load_adapters(paths: Sequence[Path]) -> dict[str, Adapter]:
+    """The adapters of the YAML files given, and of those in the folders given. To reload, read again."""
+    files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    return read_adapters(file.read_text(encoding="utf-8") for file in files)
+
+
+def expand(sql: str) -> str:
+    """Adapter SQL with its shorthands written out, ready for psycopg.
+
+    `$name(column)` is the column's text as `plain_name` has it; `$date(column)` reads YYYYMMDD and is null for
+    whatever is no date, so that one broken row cannot fail a batch.
+    """
+    return _SHORTHAND.sub(_write_out, sql).replace("%", "%%")
+
+
+def _write_out(match: re.Match[str]) -> str:
+    kind: str = match[1]
+    column = match[2]
+    if kind == "date":
+        return f"(case when {column} ~ '^[0-9]{{8}}$' and pg_input_is_valid({column}, 'date') then {column}::date end)"
+    spaces = "".join(f"\\{ord(c):04X}" for c in _SPACES)
+    return f"translate(normalize({column}, NFKC), U&'{_DOTS}{spaces}', '{'·' * len(_DOTS)}')"
+
+
+def _add(into: dict[str, Any], name: str, value: Any, where: str) -> None:
+    if name in into:
+        raise _wrong(f"{where}.{name}", "defined twice")
+    into[name] = value
+
+
+def _validated(entry: Mapping[str, Any], owner: str) -> Adapter:
+    try:
+        return Adapter.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _wrong(".".join((owner, *(str(part) for part in first["loc"]))), first["msg"]) from error
+
+
+def _wrong(field: str, message: str) -> Invalid:
+    return Invalid(
+        field=field,
+        code="bad-adapter",
+        detail="部门适配文件有误",
+        detail_en=f"The department adapter is wrong here: {message}",
+        remedy="见 docs/adapter.md / see docs/adapter.md",
+    )

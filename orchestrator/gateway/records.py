@@ -1,0 +1,278 @@
+"""Records: what a department knows, read set by set through a role that can only read.
+
+Questions of one evidence type with the same claims are answered by one statement, however many subjects they are about.
+A claim that is not asked is not computed, and no record ever leaves this module: only the values of the claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from orchestrator.domain.canonical import canonical
+from orchestrator.domain.errors import Invalid, Unavailable
+from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand, plain_name
+
+Value = bool | str | int | None
+"""True, False or `"unknown"` for predicates; else JSON: dates as ISO 8601, decimals as strings with all digits."""
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """Somebody or something that a question is about or compares with. Personal data: never logged."""
+
+    type: str
+    """Kind of identifier, one of `domain.catalogue.SubjectType`."""
+    id: str
+    name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:  # keeps identifiers out of logs and tracebacks
+        return f"Party(type={self.type!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimAsk:
+    """One claim with its parameters, and the key under which the value is wanted."""
+
+    key: str
+    claim: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question to the records."""
+
+    evidence: str
+    """Id of the evidence type."""
+    claims: tuple[ClaimAsk, ...]
+    subject: Party
+    others: Mapping[str, Sequence[Party]] = field(default_factory=dict)
+    """Other parties by slot, for claims that compare."""
+
+
+class Records:
+    """The records of one department, behind an adapter. Use as an async context manager, or call `open` and `close`."""
+
+    def __init__(self, dsn: str, adapter: Adapter, *, statement_timeout_ms: int = 5000, connections: int = 4) -> None:
+        """`dsn` names the department's database and its reading role."""
+        options = f"-c default_transaction_read_only=on -c statement_timeout={statement_timeout_ms}"
+        self._adapter = adapter
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=connections,
+            timeout=statement_timeout_ms / 1000,
+            open=False,
+            kwargs={"autocommit": True, "options": options, "row_factory": tuple_row, "connect_timeout": 5},
+        )
+
+    async def open(self) -> None:
+        """Opens the pool; connections are made when they are needed."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter in use."""
+        return self._adapter
+
+    def use(self, adapter: Adapter) -> None:
+        """Takes up an adapter that was read again; questions under way finish by the old one."""
+        self._adapter = adapter
+
+    async def read(self, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
+        """The values of the asked claims, one dict for each ask in order.
+
+        A subject without a record, or with more than one where one is meant, gets `"unknown"` for predicates and null
+        for the rest. Raises Invalid for evidence, claims or parameters that the adapter does not have, and Unavailable
+        when the database does not answer in time.
+        """
+        groups: dict[bytes, list[int]] = {}
+        for position, ask in enumerate(asks):
+            claims = [[claim.key, claim.claim, dict(claim.params)] for claim in ask.claims]
+            groups.setdefault(canonical([ask.evidence, claims]), []).append(position)
+        work = [
+            positions[start : start + _BATCH]
+            for positions in groups.values()
+            for start in range(0, len(positions), _BATCH)
+        ]
+        adapter = self._adapter
+        parts = await asyncio.gather(
+            *(self._read_group(adapter, [asks[position] for position in positions], today) for positions in work)
+        )
+        values: list[dict[str, Value]] = [{} for _ in asks]
+        for positions, part in zip(work, parts, strict=True):
+            for position, value in zip(positions, part, strict=True):
+                values[position] = value
+        return values
+
+    async def check(self) -> None:
+        """Has the database check every claim of the adapter. Raises Invalid with evidence and claim, or Unavailable."""
+        for evidence in self._adapter.evidence.values():
+            if evidence.source != "record":
+                continue
+            for claim in evidence.claims.values():
+                params = {name: _SAMPLE[kind] for name, kind in {**claim.params, **claim.optional}.items()}
+                ask = ClaimAsk(key="value", claim=claim.id, params=params)
+                try:
+                    await self._execute(evidence, (ask,), [], date(2020, 2, 29), explain=True)
+                except psycopg.errors.SyntaxErrorOrAccessRuleViolation as error:
+                    raise Invalid(
+                        field=f"{evidence.id}.{claim.id}",
+                        code="bad-adapter",
+                        detail="核验项的 SQL 无法执行",
+                        detail_en=f"The claim's SQL does not run: {error.diag.message_primary}",
+                        remedy="见 docs/adapter.md / see docs/adapter.md",
+                    ) from error
+
+    async def _read_group(self, adapter: Adapter, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
+        evidence, claims = _resolve(adapter, asks[0])
+        subjects = [_subject(number, ask) for number, ask in enumerate(asks)]
+        try:
+            rows = await self._execute(evidence, asks[0].claims, subjects, today)
+        except (psycopg.Error, PoolTimeout) as error:
+            # The server's message may quote values, so only its code goes on.
+            code = getattr(error, "sqlstate", None) or "no connection"
+            raise Unavailable(
+                "部门数据库暂时无法读取",
+                code="records-unavailable",
+                detail_en=f"The department's records cannot be read now ({evidence.id}, {code})",
+                remedy="稍后重试 / try again later",
+            ) from None
+        found: dict[int, list[tuple[Any, ...]]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(row)
+        values = []
+        for number in range(len(asks)):
+            mine = found.get(number, [])
+            cells = mine[0][2:] if len(mine) == 1 and mine[0][1] else (None,) * len(claims)
+            values.append(
+                {ask.key: _value(claim, cell) for ask, claim, cell in zip(asks[0].claims, claims, cells, strict=True)}
+            )
+        return values
+
+    async def _execute(
+        self,
+        evidence: SqlEvidence,
+        asks: Sequence[ClaimAsk],
+        subjects: list[dict[str, Any]],
+        today: date,
+        *,
+        explain: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        text = _statement(evidence, [evidence.claims[ask.claim] for ask in asks])
+        values: dict[str, Any] = {"subjects": Jsonb(subjects), "today": today, "limit": 2 * len(subjects)}
+        values |= {f"p{position}": Jsonb(dict(ask.params)) for position, ask in enumerate(asks)}
+        async with self._pool.connection() as connection:
+            query = sql.SQL(("explain " if explain else "") + text)
+            cursor = await connection.execute(query, values)
+            return await cursor.fetchall()
+
+
+_SAMPLE: dict[str, Any] = {"text": "1", "texts": ["1"], "integer": 1, "decimal": "1"}
+
+
+def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim]) -> str:
+    """The one statement for a set of subjects.
+
+    `subject s` has n, type, id, name (plain), attributes, others and today; `r` is the record query's row. Each claim
+    sees them and its own parameters as `p`.
+    """
+    columns = "".join(
+        f",\n  (select ({expand(claim.sql)}) from (select %(p{position})s::jsonb as p) as params) as c{position}"
+        for position, claim in enumerate(claims)
+    )
+    return (
+        "with subject as (select x.*, %(today)s::date as today from jsonb_to_recordset(%(subjects)s::jsonb)"
+        " as x(n int, type text, id text, name text, attributes jsonb, others jsonb)),\n"
+        f"r as ({expand(evidence.record)})\n"
+        f"select s.n, (r.n is not null) as found{columns}\n"
+        "from subject s left join r on r.n = s.n limit %(limit)s"
+    )
+
+
+def _resolve(adapter: Adapter, ask: Ask) -> tuple[SqlEvidence, list[SqlClaim]]:
+    evidence = adapter.evidence.get(ask.evidence)
+    if evidence is None or evidence.source != "record":
+        raise Invalid(
+            field=ask.evidence,
+            code="unknown-evidence",
+            detail=f"本部门不提供 {ask.evidence}",
+            detail_en=f"This department does not give {ask.evidence}",
+            remedy="核对落地和目录 / check binding and catalogue",
+        )
+    claims = []
+    for asked in ask.claims:
+        claim = evidence.claims.get(asked.claim)
+        if claim is None:
+            evidence.claim(asked.claim)  # raises Invalid, naming the claims there are
+            raise AssertionError
+        given = set(asked.params)
+        if not set(claim.params) <= given <= {*claim.params, *claim.optional}:
+            raise Invalid(
+                field=f"{evidence.id}.{claim.id}",
+                code="wrong-parameters",
+                detail="核验项参数不符",
+                detail_en="The claim's parameters do not fit",
+                remedy=f"需要 / needs: {', '.join(claim.params) or '—'}",
+            )
+        claims.append(claim)
+    return evidence, claims
+
+
+def _subject(number: int, ask: Ask) -> dict[str, Any]:
+    return {
+        "n": number,
+        **_party(ask.subject),
+        "others": {slot: [_party(party) for party in parties] for slot, parties in ask.others.items()},
+    }
+
+
+def _party(party: Party) -> dict[str, Any]:
+    """A party as SQL sees it: names plain, in attributes too, since they are compared with plain names."""
+    attributes = {
+        name: plain_name(value) if name.endswith("name") and isinstance(value, str) else value
+        for name, value in party.attributes.items()
+    }
+    return {"type": party.type, "id": party.id, "name": plain_name(party.name), "attributes": attributes}
+
+
+def _value(claim: SqlClaim, cell: Any) -> Value:
+    if cell is None:
+        return "unknown" if claim.type == "predicate" else None
+    if isinstance(cell, bool):
+        return cell
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    if isinstance(cell, int):
+        return cell
+    return str(cell).strip()
