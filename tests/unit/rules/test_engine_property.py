@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from typing import Any
 
 import pytest
+import rfc8785
 import rules_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,3 +156,18 @@ def test_decide__number_a_cent_beside_the_limit__exact(limit: Any, cents: int) -
     decision = rules.decide("culture", {"q.area": f"{area:.2f}"})
 
     assert decision.outcome == ("manual" if cents <= 0 else "approve")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=20))
+def test_decide__any_text__inputs_hashed_in_their_canonical_form(text: str) -> None:
+    rows = [
+        Row.model_validate({"id": "TST-99", "approver": "culture", "when": {"q.kind": {"ne": ""}}, "outcome": "manual"})
+    ]
+    rows.append(Row(id="TST-98", approver="culture", outcome="approve"))
+    inputs = [Input(name="q.kind", type="string"), Input(name="material.report.date", type="date")]
+    rules = Rules({"decisions": compile_tables(rows, inputs), "inputs": [each.model_dump() for each in inputs]})
+
+    decision = rules.decide("culture", {"q.kind": text})
+
+    assert decision.inputs_hash == "0x" + hashlib.sha256(rfc8785.dumps({"q.kind": text})).hexdigest()
