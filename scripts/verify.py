@@ -55,7 +55,7 @@ def static_checks() -> list[Run]:
     return [
         *checks,
         Run("forge fmt", (str(FORGE), "fmt", "--check", "contracts")),
-        Run("forge lint", (str(FORGE), "lint")),
+        Run("forge lint", (str(FORGE), "lint", "contracts", "--deny", "notes"), ape()),
     ]
 
 
@@ -73,8 +73,20 @@ def test_runs(kind: str) -> list[Run]:
 
 
 def ape() -> dict[str, str]:
-    """What ape needs to find its data and the compiler inside the project folder."""
-    return {"APE_DATA_FOLDER": str(ROOT / ".cache" / "ape")}
+    """What ape needs to find its data, the compiler and Anvil inside the project folder."""
+    compiler = subprocess.run(
+        [BIN / "python", "-m", "orchestrator.ledger.compiler", "--prepare"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    programs = [str(program.parent) for program in ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")]
+    return {
+        "APE_DATA_FOLDER": str(ROOT / ".cache" / "ape"),
+        "SOLCX_BINARY_PATH": compiler,
+        "PATH": os.pathsep.join([*programs, os.environ.get("PATH", "")]),
+    }
 
 
 def quiet(run: Run) -> Outcome:

@@ -21,6 +21,9 @@ import httpx
 from orchestrator.devnet.lifetime import die_with_parent, stop_process
 from orchestrator.domain.errors import Unavailable
 
+LIANBAN = (sys.executable, "-m", "orchestrator.cli")
+"""The `lianban` command of this very installation."""
+
 _STOP_SECONDS = 15.0
 
 
@@ -31,7 +34,7 @@ class Service:
     name: str
     """Also the name of its log file."""
     arguments: tuple[str, ...]
-    """What follows `lianban`."""
+    """What follows `lianban` (or the supervisor's other program)."""
     health_url: str | None
     """Answers 200 once the service can be used; None for a service without HTTP, which counts as up once it runs."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -47,8 +50,11 @@ class Supervisor:
     stopped on the way out, the last started first.
     """
 
-    def __init__(self, logs: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, logs: Path, environment: Mapping[str, str] | None = None, *, program: Sequence[str] = LIANBAN
+    ) -> None:
         self._logs = logs
+        self._program = tuple(program)
         self._environment = dict(environment or {})
         self._services: dict[str, Service] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -69,7 +75,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log_file(service.name).open("ab") as log:
             self._processes[service.name] = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.cli", *service.arguments],
+                [*self._program, *service.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
