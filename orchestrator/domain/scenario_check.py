@@ -1,0 +1,449 @@
+"""What can be wrong with a scenario beyond its shape, found all at once.
+
+Each check yields `Problem`s with the path of the part at fault. Nothing here reads files: `scenario_file` turns paths into
+lines and columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.domain.catalogue import Catalogue, EvidenceType
+from orchestrator.domain.cells import NOT_ASKED, Input, matches, names_in, scalar
+from orchestrator.domain.conditions import holds, literals, names
+from orchestrator.domain.decision_table import check_rows
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.scenario import Draft
+from orchestrator.domain.scenario_parts import Claim, EvidenceItem, Question
+from orchestrator.domain.scenario_rules import IDENTITY_CLAIMS, identity_items
+from orchestrator.domain.situations import all_conditions, read_value, representative_situations
+
+Path = tuple[str | int, ...]
+RESERVED = frozenset({"q", "form", "material", "param", "derived", "case", "issue", "holder"})
+"""Words that begin the names of inputs and so cannot be subject roles."""
+ISSUE_SOURCES = frozenset({"issue.number", "issue.date", "issue.issuer", "case.day"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One fault, with the path of the part that has it."""
+
+    path: Path
+    zh: str
+    en: str
+    remedy: str
+
+
+def _problem(path: Path, zh: str, en: str, remedy: str = "") -> Problem:
+    return Problem(path=path, zh=zh, en=en, remedy=remedy)
+
+
+def problems(draft: Draft, inputs: Sequence[Input], catalogue: Catalogue) -> list[Problem]:
+    """Every problem of a scenario whose common rows are in place; empty when it may be published."""
+    found = [
+        *_duplicates(draft),
+        *_references(draft),
+        *_claims(draft, catalogue),
+        *_conditions(draft),
+        *_rules(draft, inputs),
+        *_sources(draft, inputs),
+    ]
+    # Situations can be gone through only once the conditions make sense.
+    return found or [*_situations(draft, inputs)]
+
+
+def _duplicates(draft: Draft) -> Iterator[Problem]:
+    for collection in ("subjects", "questions", "materials", "evidence", "parameters", "derived", "steps", "pushes"):
+        yield from _twice((collection,), [part.id for part in getattr(draft, collection)])
+    for n, subject in enumerate(draft.subjects):
+        yield from _twice(("subjects", n, "attributes"), [attribute.id for attribute in subject.attributes])
+        if subject.id in RESERVED:
+            yield _problem(
+                ("subjects", n, "id"), "角色名是保留字", "This role name is reserved", "换一个名称 / rename it"
+            )
+    for n, question in enumerate(draft.questions):
+        yield from _twice(("questions", n, "options"), [option.id for option in question.options])
+        yield from _twice(("questions", n, "fields"), [entry.id for entry in question.fields])
+    for n, material in enumerate(draft.materials):
+        yield from _twice(("materials", n, "fields"), [entry.id for entry in material.fields])
+    yield from _twice(("result", "fields"), [each.id for each in draft.result.fields])
+    yield from _twice(("approvers",), list(draft.approvers))
+    yield from _twice(("providers",), list(draft.providers))
+    seen: set[str] = set()
+    for n, item in enumerate(draft.evidence):
+        for m, claim in enumerate(item.claims):
+            name = f"{item.subject}.{claim.key}"
+            if item.purpose == "decide" and name in seen:
+                yield _problem(
+                    ("evidence", n, "claims", m),
+                    f"核验项 {name} 出现两次",
+                    f"Two evidence items answer {name}",
+                    "用 as 另取名称 / give one another name with `as`",
+                )
+            if item.purpose == "decide":
+                seen.add(name)
+
+
+def _twice(path: Path, ids: list[str]) -> Iterator[Problem]:
+    for n, name in enumerate(ids):
+        if name in ids[:n]:
+            yield _problem((*path, n), f"编号重复:{name}", f"{name} is given twice", "换一个编号 / choose another id")
+
+
+def _references(draft: Draft) -> Iterator[Problem]:
+    roles = {subject.id for subject in draft.subjects}
+    items = {item.id: item for item in draft.evidence}
+    questions = {question.id: question for question in draft.questions}
+    for n, item in enumerate(draft.evidence):
+        at = ("evidence", n)
+        for role, path in ((item.subject, (*at, "id")), *((r, (*at, "with", s)) for s, r in item.with_.items())):
+            if role not in roles:
+                yield _unknown(path, "核验对象", "subject role", role, roles)
+        if item.source == "mandate":
+            if item.provider != "identity":
+                yield _problem((*at, "provider"), "应为 identity", "The identity seat states this", "identity")
+        elif item.provider not in draft.providers:
+            yield _unknown((*at, "provider"), "数据提供部门", "provider", item.provider, set(draft.providers))
+        for m, claim in enumerate(item.claims):
+            for approver in claim.sealed_to:
+                if approver not in draft.approvers:
+                    path = (*at, "claims", m, "sealed_to")
+                    yield _unknown(path, "审批部门", "approver", approver, set(draft.approvers))
+    used = {item.provider for item in draft.evidence}
+    for n, provider in enumerate(draft.providers):
+        if provider not in used:
+            yield _problem(
+                ("providers", n), "没有核验数据来自该部门", "Nothing is asked of this provider", "删除 / remove"
+            )
+    replaced: dict[str, str] = {}
+    for n, material in enumerate(draft.materials):
+        for m, name in enumerate(material.replaced_by):
+            path = ("materials", n, "replaced_by", m)
+            if name not in items or items[name].purpose != "decide":
+                decide = {item.id for item in draft.evidence if item.purpose == "decide"}
+                yield _unknown(path, "核验数据", "evidence item", name, decide)
+            elif replaced.setdefault(name, material.id) != material.id:
+                yield _problem(
+                    path,
+                    "一项核验数据只能替代一种材料",
+                    "An evidence item replaces one material only",
+                    "拆分核验数据 / split the evidence item",
+                )
+    materials = {material.id for material in draft.materials}
+    if draft.agent.power_of_attorney is not None and draft.agent.power_of_attorney not in materials:
+        yield _unknown(("agent", "power_of_attorney"), "材料", "material", draft.agent.power_of_attorney, materials)
+    if draft.result.holder not in roles:
+        yield _unknown(("result", "holder"), "核验对象", "subject role", draft.result.holder, roles)
+    for n, subject in enumerate(draft.subjects):
+        for m, attribute in enumerate(subject.attributes):
+            if attribute.from_question is not None and attribute.from_question not in questions:
+                path = ("subjects", n, "attributes", m, "from_question")
+                yield _unknown(path, "问题", "question", attribute.from_question, set(questions))
+    for n, push in enumerate(draft.pushes):
+        if push.recipient not in {"holder", *draft.providers, *draft.approvers}:
+            yield _unknown(("pushes", n, "recipient"), "接收方", "recipient", push.recipient, set(draft.providers))
+
+
+def _unknown(path: Path, zh: str, en: str, name: str, known: set[str]) -> Problem:
+    return _problem(path, f"没有这样的{zh}:{name}", f"There is no {en} {name}", " / ".join(sorted(known)))
+
+
+def _claims(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
+    for n, item in enumerate(draft.evidence):
+        try:
+            kind = catalogue.evidence(item.type)
+        except Invalid as error:
+            yield _problem(("evidence", n, "id"), error.detail, error.detail_en, error.remedy)
+            continue
+        if (kind.source == "mandate") != (item.source == "mandate"):
+            yield _problem(
+                ("evidence", n), f"source 应为 {kind.source}", f"Its source is {kind.source}", "source: mandate / 删除"
+            )
+        subject = next((each for each in draft.subjects if each.id == item.subject), None)
+        if subject is not None and (strange := set(subject.id_type) - set(kind.subjects)):
+            yield _problem(
+                ("evidence", n, "id"),
+                f"{item.type} 不能核验 {'、'.join(sorted(strange))}",
+                f"{item.type} is not about a {' or '.join(sorted(strange))}",
+                " / ".join(kind.subjects),
+            )
+        for m, claim in enumerate(item.claims):
+            yield from _claim(draft, item, claim, kind, ("evidence", n, "claims", m))
+        slots = {slot for claim in item.claims if claim.claim in kind.claims for slot in kind.claims[claim.claim].slots}
+        for slot in sorted(set(item.with_) - slots):
+            yield _unknown(("evidence", n, "with", slot), "对象位", "slot", slot, slots)
+    for item in identity_items(draft):
+        missing = [name for name in IDENTITY_CLAIMS if name not in {claim.claim for claim in item.claims}]
+        if missing:
+            yield _problem(
+                ("evidence", draft.evidence.index(item), "claims"),
+                f"通用规则需要核验项 {'、'.join(missing)}",
+                f"The common rows need {', '.join(missing)}",
+                "补充 / add them",
+            )
+
+
+def _claim(draft: Draft, item: EvidenceItem, claim: Claim, kind: EvidenceType, path: Path) -> Iterator[Problem]:
+    try:
+        known = kind.claim(claim.claim)
+    except Invalid as error:
+        yield _problem(path, error.detail, error.detail_en, error.remedy)
+        return
+    for name in known.params:
+        if name not in claim.params:
+            yield _problem(path, f"缺少参数 {name}", f"The parameter {name} is missing", f"params: {{{name}: …}}")
+    for name, value in claim.params.items():
+        if name not in known.params and name not in known.optional:
+            yield _unknown((*path, "params", name), "参数", "parameter", name, {*known.params, *known.optional})
+        elif isinstance(value, dict):
+            yield from _param_reference(draft, item, value, (*path, "params", name))
+    for slot, types in known.slots.items():
+        role = item.with_.get(slot)
+        if role is None:
+            yield _problem(path, f"缺少对象 {slot}", f"{claim.claim} needs with: {slot}", f"with: {{{slot}: …}}")
+            continue
+        other = next((subject for subject in draft.subjects if subject.id == role), None)
+        if other is not None and (strange := set(other.id_type) - set(types)):
+            yield _problem(
+                (*path[:2], "with", slot),
+                f"{slot} 不能是 {'、'.join(sorted(strange))}",
+                f"{slot} cannot be a {' or '.join(sorted(strange))}",
+                " / ".join(types),
+            )
+    if known.type not in ("predicate", "code") and not claim.sealed_to and item.source == "gateway":
+        yield _problem(
+            path,
+            "只有是否类和代码类核验项可以对编排方公开",
+            "Only a predicate or a code may be open to the orchestrator",
+            "sealed_to: […]",
+        )
+
+
+def _param_reference(draft: Draft, item: EvidenceItem, value: dict[str, Any], path: Path) -> Iterator[Problem]:
+    subject = next((each for each in draft.subjects if each.id == item.subject), None)
+    attributes = {attribute.id for attribute in subject.attributes} if subject is not None else set()
+    known = {"parameter": {parameter.id for parameter in draft.parameters}, "attribute": attributes}
+    if len(value) != 1 or not set(value) <= set(known):
+        yield _problem(path, "参数引用不正确", "Not a reference", "{parameter: …} / {attribute: …}")
+        return
+    ((kind, name),) = value.items()
+    if name not in known[kind]:
+        yield _unknown(path, "参数", kind, str(name), known[kind])
+
+
+def _conditions(draft: Draft) -> Iterator[Problem]:
+    questions = {question.id: question for question in draft.questions}
+    order = [question.id for question in draft.questions]
+    for path, condition in all_conditions(draft):
+        for name in sorted(names(condition)):
+            question = questions.get(name)
+            if question is None:
+                yield _unknown((*path, name), "问题", "question", name, set(questions))
+                continue
+            if question.sees != "orchestrator" or not question.required:
+                yield _problem(
+                    (*path, name),
+                    f"条件不能依赖问题 {name}",
+                    f"A condition cannot rest on {name}: it is optional or sealed to the approvers",
+                    "sees: orchestrator, required: true",
+                )
+            if path[0] == "questions" and name in order[int(path[1]) :]:
+                yield _problem(
+                    (*path, name), "条件只能依赖前面的问题", "A question can rest on earlier ones only", name
+                )
+            for literal in literals(condition, name):
+                if not _fits(question, literal):
+                    yield _problem(
+                        (*path, name),
+                        f"“{literal}”不是该问题的答案",
+                        f"{literal!r} is no answer to this question",
+                        " / ".join(option.id for option in question.options) or question.type,
+                    )
+            if question.type not in ("decimal", "integer", "money", "date") and _is_ordered(condition, name):
+                yield _problem((*path, name), "该问题不能比较大小", "This question knows no order", "eq / ne")
+
+
+def _fits(question: Question, literal: Any) -> bool:
+    try:
+        value = int(literal) if question.type == "integer" and not isinstance(literal, bool) else literal
+        read_value(question.id, question.model_copy(update={"min": None, "max": None}), value)
+    except (Invalid, ValueError):
+        return False
+    return True
+
+
+def _is_ordered(condition: tuple[Any, ...], name: str) -> bool:
+    cells = [alternative[name] for alternative in condition if name in alternative]
+    return any(isinstance(cell, dict) and set(cell) - {"ne"} for cell in cells)
+
+
+def _rules(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
+    place = {rule.id: n for n, rule in reversed(list(enumerate(draft.rules)))}
+    for fault in check_rows(draft.rules, inputs):
+        path: Path = ("rules", place[fault.row]) if fault.row else ("rules",)
+        if fault.input is not None:
+            path = (*path, "when", fault.input) if fault.row else (*path, fault.input)
+        zh, en = (f"{fault.input}:{fault.zh}", f"{fault.input}: {fault.en}") if fault.input else (fault.zh, fault.en)
+        yield _problem(path, zh, en, fault.remedy)
+    for approver in draft.approvers:
+        if not any(rule.approver == approver and rule.outcome == "approve" for rule in draft.rules):
+            yield _problem(
+                ("rules", approver),
+                f"{approver} 没有准予的规则",
+                f"{approver} has no row that approves",
+                "outcome: approve",
+            )
+    claims = draft.claims()
+    for n, rule in enumerate(draft.rules):
+        if rule.approver not in draft.approvers:
+            yield _unknown(("rules", n), "审批部门", "approver", rule.approver, set(draft.approvers))
+        for name in sorted(rule.reads()):
+            if name in claims and (sealed := claims[name][1].sealed_to) and rule.approver not in sealed:
+                yield _problem(
+                    ("rules", n, "when", name),
+                    f"{rule.approver} 不能阅读 {name}",
+                    f"{name} is not sealed to {rule.approver}",
+                    "sealed_to",
+                )
+
+
+def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
+    """Results, derived inputs and pushes take values from inputs that exist; no open claim is asked for nothing."""
+    records = {
+        f"form.{question.id}.{part}"
+        for question in draft.questions
+        for part in (
+            ("holder", "bank", "number") if question.type == "bank_account" else [entry.id for entry in question.fields]
+        )
+    } | {f"form.{question.id}" for question in draft.questions if question.type in ("list", "bank_account")}
+    known = {each.name for each in inputs} | ISSUE_SOURCES | records
+    tables = {parameter.id for parameter in draft.parameters}
+    for n, derived in enumerate(draft.derived):
+        for m, name in enumerate(derived.of):
+            if name not in known:
+                yield _unknown(("derived", n, "of", m), "输入项", "input", name, known)
+        if (derived.op in ("any_in", "step")) != (derived.parameter in tables):
+            yield _unknown(("derived", n, "parameter"), "参数", "parameter", str(derived.parameter), tables)
+    for n, each in enumerate(draft.result.fields):
+        if each.source not in known:
+            yield _unknown(("result", "fields", n, "source"), "输入项", "input", each.source, known)
+    if draft.result.validity.until is not None and draft.result.validity.until not in known:
+        yield _unknown(("result", "validity", "until"), "输入项", "input", draft.result.validity.until, known)
+    every = set(draft.claims())
+    for n, push in enumerate(draft.pushes):
+        for name in sorted(names(push.given) - every):
+            yield _unknown(("pushes", n, "if", name), "核验项", "claim", name, every)
+        for key, name in push.prefill.items():
+            if name not in known:
+                yield _unknown(("pushes", n, "prefill", key), "输入项", "input", name, known)
+    read = {name for rule in draft.rules for name in rule.reads()}
+    read |= {name for derived in draft.derived for name in derived.of}
+    read |= {name for push in draft.pushes for name in (*names(push.given), *push.prefill.values())}
+    read |= {each.source for each in draft.result.fields}
+    for n, item in enumerate(draft.evidence):
+        for m, claim in enumerate(item.claims):
+            if not claim.sealed_to and f"{item.subject}.{claim.key}" not in read:
+                yield _problem(
+                    ("evidence", n, "claims", m),
+                    f"没有规则用到 {claim.key},不得询问",
+                    f"Nothing uses {claim.key}, so it must not be asked",
+                    "删除或在规则中使用 / remove it or use it in a rule",
+                )
+
+
+def _situations(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
+    """Checks that need every situation that could differ: nothing contradictory, nothing unreachable."""
+    try:
+        situations = representative_situations(draft)
+        for path, condition in all_conditions(draft):
+            if path[0] != "questions":
+                for situation in situations:
+                    holds(condition, situation)
+    except Invalid as error:
+        yield _problem(("questions",), error.detail, error.detail_en, error.remedy)
+        return
+    seen: set[tuple[Path, str]] = set()
+    for situation in situations:
+        for problem in _in_situation(draft, situation):
+            if (problem.path, problem.en) not in seen:
+                seen.add((problem.path, problem.en))
+                yield problem
+    by_name = {each.name: each for each in inputs}
+    contexts = [_context(draft, situation, by_name) for situation in situations]
+    for n, rule in enumerate(draft.rules):
+        for m, alternative in enumerate(rule.when):
+            if not any(_reachable(alternative, context, by_name) for context in contexts):
+                yield _problem(
+                    ("rules", n, "when", m),
+                    f"规则 {rule.id} 在任何情形下都不会命中",
+                    f"Row {rule.id} can be reached in no situation",
+                    "核对条件和核验数据的 when / compare its conditions with the evidence's `when`",
+                )
+
+
+def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
+    subjects = {subject.id for subject in draft.subjects if holds(subject.when, situation)}
+    principals = [each for each in draft.subjects if each.principal is not None and holds(each.principal, situation)]
+    if len(principals) != 1 or principals[0].id not in subjects:
+        yield _problem(
+            ("subjects",), "每种情形须有且只有一个办理人", "Exactly one role signs in as principal", "principal"
+        )
+    if draft.result.holder not in subjects:
+        yield _problem(("result", "holder"), "有的情形下没有持证主体", "In some situation nobody holds the result", "")
+    asked = {item.id for item in draft.evidence if holds(item.when, situation)}
+    for n, item in enumerate(draft.evidence):
+        if item.id in asked:
+            for role in (item.subject, *item.with_.values()):
+                if role not in subjects:
+                    yield _problem(
+                        ("evidence", n),
+                        f"有的情形下没有对象 {role}",
+                        f"In some situation it is asked without the subject {role}",
+                        "核对 when / align the conditions",
+                    )
+    for n, material in enumerate(draft.materials):
+        needed = holds(material.when, situation)
+        if needed and material.replaced_by and not asked.intersection(material.replaced_by):
+            yield _problem(
+                ("materials", n, "replaced_by"),
+                "有的情形下替代该材料的核验数据都不询问",
+                "In some situation none of the evidence that replaces it is asked",
+                "核对 when / align the conditions",
+            )
+        for name in material.replaced_by:
+            if not needed and name in asked:
+                yield _problem(
+                    ("materials", n, "when"),
+                    f"{name} 在不需要该材料的情形下也会询问",
+                    f"{name} is asked in a situation that does not need this material",
+                    "核对 when / align the conditions",
+                )
+    for kind in ("before", "after"):
+        if not any(holds(term.when, situation) for term in getattr(draft.deadline, kind)):
+            yield _problem(
+                ("deadline", kind), "有的情形没有期限", "Some situation has no term", "补充一项 / add a last term"
+            )
+
+
+def _context(draft: Draft, situation: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
+    """What the rules see in a situation as far as it is settled: answers, and which evidence is not asked."""
+    values: dict[str, Any] = {}
+    for question in draft.questions:
+        name = f"q.{question.id}"
+        if name in inputs:
+            values[name] = scalar(situation.get(question.id, NOT_ASKED), inputs[name].type)
+    asked = {item.id for item in draft.evidence if holds(item.when, situation)}
+    for each in inputs.values():
+        if each.evidence is not None and each.evidence not in asked:
+            values[each.name] = NOT_ASKED
+    return values
+
+
+def _reachable(alternative: dict[str, Any], context: dict[str, Any], inputs: dict[str, Input]) -> bool:
+    return all(
+        matches(cell, name, context)
+        for name, cell in alternative.items()
+        if all(other in context for other in names_in({name: cell}))
+    )
