@@ -1,10 +1,10 @@
 """Face check: comparing the person before the camera with the picture that public security holds.
 
-`FaceCheck` is the interface; a real one calls the public security service. No picture is kept, here or in a mandate: only
-what came out, when and by which method. A face check is never the only way: the notice names the others.
+`FaceCheck` is the interface; a real one calls the public security service. No picture is kept, here or in a mandate:
+only what came out, when and by which method. A face check is never the only way: the notice names the others.
 
-The development implementation compares nothing. It says so on the page and in the mandate (`method: "development"`), and
-it cannot be made where the profile is `production`.
+The development implementation compares nothing. It says so on the page and in the mandate (`method: "development"`),
+and it cannot be made where the profile is `production`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """OpenID provider of the portal, and the OAuth rules around it.
 
 Authorization code with PKCE (RFC 7636, S256 only), always through a pushed request (RFC 9126), with rich authorisation
-details (RFC 9396) where a mandate is wanted. Clients authenticate by a signed assertion (RFC 7523, with the explicit type
-and single audience of its revision), whose key is the request key of the client's seat on chain. Subjects are pairwise.
-The response names its issuer (RFC 9207). Nothing else is accepted: no implicit flow, no secret, no refresh token.
+details (RFC 9396) where a mandate is wanted. Clients authenticate by a signed assertion (RFC 7523, with the explicit
+type and single audience of its revision), whose key is the request key of the client's seat on chain. Subjects are
+pairwise. The response names its issuer (RFC 9207). Nothing else is accepted: no implicit flow, no secret, no refresh
+token.
 """
 
 from __future__ import annotations

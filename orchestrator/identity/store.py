@@ -229,10 +229,13 @@ class IdentityStore:
             row = await cursor.fetchone()
         return cast(str, row["id"]) if row else None
 
-    async def open_flow(self, flow: str) -> bool:
-        """Marks a flow as opened by a browser; False when it was opened before."""
+    async def open_flow(self, flow: str, expires_at: int) -> bool:
+        """Marks a flow as opened by a browser, which then has until `expires_at`; False when it was opened before."""
         async with self.pool.connection() as connection:
-            cursor = await connection.execute("update flow set opened = true where id = %s and not opened", (flow,))
+            cursor = await connection.execute(
+                "update flow set opened = true, expires_at = %s where id = %s and not opened",
+                (_time(expires_at), flow),
+            )
             return cursor.rowcount == 1
 
     async def flow(self, flow: str, now: int) -> str | None:
