@@ -1,0 +1,129 @@
+"""From an admitted question to its signed answer: what is asked of the records, who may read which claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from orchestrator.domain.errors import Invalid
+from orchestrator.gateway.adapter import Adapter
+from orchestrator.gateway.definitions import fits
+from orchestrator.gateway.gate import Admitted, Reason
+from orchestrator.gateway.records import Ask, ClaimAsk, Party, Value
+from orchestrator.gateway.seat import Seat
+from orchestrator.protocol.answer import AnswerEnvelope, build_answer
+from orchestrator.protocol.mandate import Subject
+from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.question import Question
+
+REFUSAL_LASTS = 3600
+"""Seconds for which a signed refusal is in force."""
+
+Recipients = Mapping[int, Mapping[str, Any]]
+"""Approvers' sealing keys by seat."""
+
+
+def ask_of(admitted: Admitted, adapter: Adapter) -> Ask | None:
+    """What to read from the records; None when the adapter cannot make a claim of the item."""
+    item = admitted.item
+    evidence = adapter.evidence.get(item.type)
+    if evidence is None or not all(fits(claim.claim, claim.params, evidence) for claim in item.claims):
+        return None
+    try:
+        claims = tuple(
+            ClaimAsk(
+                key=claim.key,
+                claim=claim.claim,
+                params={name: _parameter(value, admitted) for name, value in claim.params.items()},
+            )
+            for claim in item.claims
+        )
+    except Invalid:  # a parameter without a value on that day
+        return None
+    return Ask(
+        evidence=item.type,
+        claims=claims,
+        subject=_party(admitted.subject),
+        others={slot: [_party(subject) for subject in subjects] for slot, subjects in admitted.others.items()},
+    )
+
+
+async def recipients_of(admitted: Iterable[Admitted], chain: ChainView) -> Recipients:
+    """The sealing keys, from the keysets on chain, of all seats that some claim is sealed to."""
+    seats = {
+        seat
+        for each in admitted
+        for claim in each.item.claims
+        for role in claim.sealed_to
+        if (seat := _approver(role, each)) is not None
+    }
+    return {seat: (await chain.seat(seat)).keyset.key("sealing") for seat in seats}
+
+
+def answer(
+    admitted: Admitted,
+    values: Mapping[str, Value],
+    recipients: Recipients,
+    *,
+    attempt: int,
+    seat: Seat,
+    now: int,
+) -> AnswerEnvelope:
+    """The signed answer: open claims disclosed, the others sealed to the approvers that may read them."""
+    open_claims: dict[str, Value] = {}
+    sealed: dict[int, dict[str, Value]] = {}
+    for claim in admitted.item.claims:
+        if not claim.sealed_to:
+            open_claims[claim.key] = values[claim.key]
+        for role in claim.sealed_to:
+            reader = _approver(role, admitted)
+            if reader is not None:
+                sealed.setdefault(reader, {})[claim.key] = values[claim.key]
+    return build_answer(
+        admitted.question,
+        attempt=attempt,
+        iss=seat.number,
+        subject=admitted.commitment,
+        iat=now,
+        exp=now + admitted.item.max_age,
+        key=seat.keys.evidence,
+        open_claims=open_claims,
+        sealed_claims=sealed,
+        recipients=recipients,
+    )
+
+
+def refusal(
+    question: Question, reason: Reason, commitment: str, *, attempt: int, seat: Seat, now: int
+) -> AnswerEnvelope:
+    """The signed refusal of a question."""
+    return build_answer(
+        question,
+        attempt=attempt,
+        iss=seat.number,
+        subject=commitment,
+        iat=now,
+        exp=now + REFUSAL_LASTS,
+        key=seat.keys.evidence,
+        result="refused",
+        reason=str(reason),
+    )
+
+
+def _approver(role: str, admitted: Admitted) -> int | None:
+    roles = admitted.scenario.approvers
+    return admitted.binding.approvers[roles.index(role)] if role in roles else None
+
+
+def _parameter(value: Any, admitted: Admitted) -> Any:
+    """A claim's parameter: a literal, or what it refers to on the day of the mandate."""
+    if isinstance(value, dict) and value.keys() == {"parameter"}:
+        return admitted.scenario.parameter(value["parameter"], date.fromisoformat(admitted.mandate.day))
+    if isinstance(value, dict) and value.keys() == {"attribute"}:
+        return admitted.subject.attributes.get(value["attribute"])
+    return value
+
+
+def _party(subject: Subject) -> Party:
+    return Party(type=subject.type, id=subject.id, name=subject.name, attributes=subject.attributes)

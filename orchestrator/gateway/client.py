@@ -1,0 +1,302 @@
+"""Asking a gateway: what the orchestrator and approvers use to reach a seat over HTTP.
+
+Whoever asks checks at once that the answers fit the questions, that every question stands in the log whose signed head came
+along, and that the seat's chain key signed that head. What an answer says is for `protocol.answer.read_answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import orjson
+
+from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
+from orchestrator.protocol.answer import AnswerEnvelope
+from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
+from orchestrator.protocol.ports import ChainView, SeatView
+from orchestrator.protocol.querylog import entry, leaf_hash, verify_inclusion
+from orchestrator.protocol.question import Question, sign_batch, sign_request
+from orchestrator.protocol.sheet import head_digest, recover
+
+MOST_BYTES: Final = 6 * 1024 * 1024
+"""Bytes of mandates or cases that one request carries; more go in several. Below the gateways' limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHead:
+    """A log head as a seat signed it; `root` and `signature` as `0x…`."""
+
+    seat: int
+    size: int
+    root: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What came back for a batch of questions, in the order of the questions."""
+
+    answers: tuple[AnswerEnvelope, ...]
+    head: SignedHead
+    """Head of the log with the batch in it; the last one when the questions went in several requests."""
+
+
+class GatewayClient:
+    """Asks gateways as one seat. Every method raises Unavailable when a gateway does not answer in time, and Refused or
+    Invalid, with the gateway's code, when it says no.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        key: SigningKey,
+        chain: ChainView,
+        *,
+        timeout: float = 10.0,
+        connections: int = 64,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`number` and `key` are the asking seat's and its request key; `timeout` in seconds for one request."""
+        self._number = number
+        self._key = key
+        self._chain = chain
+        self._http = httpx.AsyncClient(
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._http.aclose()
+
+    async def ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
+        """Asks a seat; `mandates` are those that the questions name and what they follow. Needs at least one question."""
+        parts = []
+        for some, theirs in _portions(questions, mandates):
+            parts.append(await self._ask(seat, some, theirs))
+        return Answers(answers=tuple(each for part in parts for each in part.answers), head=parts[-1].head)
+
+    async def latest(self, seat: SeatView, questions: Sequence[str]) -> tuple[AnswerEnvelope, ...]:
+        """The newest answer to each question id (`0x…`) that the seat has answered and lets this asker see."""
+        answers: list[AnswerEnvelope] = []
+        for start in range(0, len(questions), 512):
+            ids = list(questions[start : start + 512])
+            value = await self._send(seat, "answers/latest", {"request": self._sign(seat, "request", questions=ids)})
+            answers += [AnswerEnvelope.parse(each) for each in _listed(value, "answers")]
+        return tuple(answers)
+
+    async def head(self, seat: SeatView) -> SignedHead:
+        """The seat's log head now, its signature checked."""
+        return self._head(await self._get(seat, "log/head"), seat)
+
+    async def consistency(self, seat: SeatView, first: int, second: int) -> tuple[bytes, ...]:
+        """The proof that the seat's log of size `second` extends that of size `first`."""
+        value = await self._get(seat, "log/consistency", first=first, second=second)
+        return tuple(_hash(node) for node in _listed(value, "proof"))
+
+    async def inclusion(self, seat: SeatView, index: int, size: int) -> tuple[bytes, ...]:
+        """The path of an entry under the seat's log of `size`."""
+        value = await self._get(seat, "log/inclusion", index=index, size=size)
+        return tuple(_hash(node) for node in _listed(value, "path"))
+
+    async def verdicts(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """An approver's verdicts on cases: `{verdicts: [{case, verdict}], refused: [{case, code, detail}]}`."""
+        merged: dict[str, Any] = {"verdicts": [], "refused": []}
+        for some in _by_size(cases):
+            value = await self.send(seat, "verdicts", "verdicts", {"cases": some})
+            merged["verdicts"] += _listed(value, "verdicts")
+            merged["refused"] += _listed(value, "refused")
+        return merged
+
+    async def updates(self, seat: SeatView, since: object) -> dict[str, Any]:
+        """What an approver's officers decided or revoked since a cursor, and the next cursor."""
+        return await self.send(seat, "verdicts/updates", "updates", {"since": since})
+
+    async def credentials(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The lead's credentials for cases: `{credentials: […], refused: […]}`."""
+        return await self.send(seat, "credentials", "credentials", {"cases": list(cases)})
+
+    async def sheets(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """An approver's sheet: `{seat, valid_until, signature, signed: […], refused: […]}`."""
+        return await self.send(seat, "sheets", "sheets", {"cases": list(cases)})
+
+    async def sign_publication(
+        self, seat: SeatView, definition: Mapping[str, Any], texts: Mapping[str, Any], *, revision: int | None = None
+    ) -> bytes:
+        """The seat's signature as publisher of a version, or of new texts of it with the number of their revision."""
+        body = {"definition": definition, "texts": texts, "revision": revision}
+        return _signature(await self.send(seat, "publications/signature", "publication", body))
+
+    async def sign_binding(
+        self, seat: SeatView, definition: Mapping[str, Any], texts: Mapping[str, Any], terms: Mapping[str, Any]
+    ) -> bytes:
+        """The seat's signature of a binding; `terms` as in `gateway.definitions.BindingTerms`."""
+        body = {"definition": definition, "texts": texts, "binding": terms}
+        return _signature(await self.send(seat, "bindings/signature", "binding", body))
+
+    async def sign_retirement(self, seat: SeatView, binding: int) -> bytes:
+        """The seat's signature that ends a binding for new cases."""
+        return _signature(await self.send(seat, "retirements/signature", "retirement", {"binding": binding}))
+
+    async def send(self, seat: SeatView, path: str, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A signed request of `kind` with a body, and what the gateway answers."""
+        request = self._sign(seat, kind, body=to_hex(sha256(canonical(body))))
+        return await self._send(seat, path, {"request": request, "body": body})
+
+    async def _ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
+        batch = sign_batch(questions, key=self._key, iss=self._number, aud=seat.number)
+        value = await self._send(seat, "questions", {"batch": batch, "mandates": mandates})
+        answers = tuple(AnswerEnvelope.parse(each) for each in _listed(value, "answers"))
+        head = self._head(value.get("head"), seat)
+        if [each.question for each in answers] != [question.id for question in questions]:
+            raise _not_as_specified(seat)
+        for each in answers:
+            leaf = leaf_hash(entry(jws_hash(batch), each.question, each.attempt))
+            if each.log is None or not verify_inclusion(
+                leaf, each.log.index, head.size, [from_hex(node) for node in each.log.path], from_hex(head.root)
+            ):
+                raise Refused(
+                    "应答未载入该部门的查询日志",
+                    detail_en=f"seat {seat.number}: an answer is not in its query log",
+                    code="not-logged",
+                )
+        return Answers(answers=answers, head=head)
+
+    def _head(self, value: Any, seat: SeatView) -> SignedHead:
+        try:
+            head = SignedHead(**value)
+            digest = head_digest(self._chain.domain("CaseLedger"), head.seat, head.size, from_hex(head.root))
+            signer = recover(digest, from_hex(head.signature, 65))
+        except (TypeError, ValueError, AttributeError):
+            raise _not_as_specified(seat) from None
+        if head.seat != seat.number or signer != seat.signer:
+            raise Refused(
+                "日志头不是该席位签署的", detail_en=f"seat {seat.number} did not sign this log head", code="bad-head"
+            )
+        return head
+
+    def _sign(self, seat: SeatView, kind: str, **payload: Any) -> str:
+        return sign_request(payload, kind, key=self._key, iss=self._number, aud=seat.number)
+
+    async def _send(self, seat: SeatView, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        headers = {"content-type": "application/json"}
+        return await self._call("POST", seat, path, content=orjson.dumps(body), headers=headers)
+
+    async def _get(self, seat: SeatView, path: str, **parameters: int) -> dict[str, Any]:
+        return await self._call("GET", seat, path, params=parameters)
+
+    async def _call(self, method: str, seat: SeatView, path: str, **options: Any) -> dict[str, Any]:
+        try:
+            response = await self._http.request(method, f"{seat.keyset.endpoint}/{path}", **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"{seat.keyset.name['zh']}的网关没有响应",
+                detail_en=f"the gateway of {seat.keyset.id} does not answer ({type(error).__name__})",
+                code="gateway-unreachable",
+            ) from error
+        try:
+            value = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            value = None
+        if response.is_success and isinstance(value, dict):
+            return value
+        raise _problem(response.status_code, value if isinstance(value, dict) else {}, seat)
+
+
+def _problem(status: int, value: Mapping[str, Any], seat: SeatView) -> LianbanError:
+    """A gateway's problem document as one of our own errors."""
+    detail = str(value.get("detail") or f"{seat.keyset.name['zh']}的网关返回 {status}")
+    detail_en = str(value.get("detail_en") or f"the gateway of {seat.keyset.id} answered {status}")
+    code = str(value.get("code") or status)
+    errors = value.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    remedy = str(first.get("remedy") or "")
+    if status >= 500 or status == 429 or status < 400:
+        return Unavailable(detail, detail_en=detail_en, code=code, remedy=remedy)
+    if status in (400, 413, 422):
+        return Invalid(
+            field=str(first.get("field") or "request"), detail=detail, detail_en=detail_en, code=code, remedy=remedy
+        )
+    return Refused(detail, detail_en=detail_en, code=code, remedy=remedy)
+
+
+def _portions(questions: Sequence[Question], mandates: Sequence[str]) -> list[tuple[Sequence[Question], Sequence[str]]]:
+    """The questions with their mandates, halved until each part's mandates fit into one request."""
+    if len(questions) == 1 or sum(map(len, mandates)) <= MOST_BYTES:
+        return [(questions, mandates)]
+    by_hash = {jws_hash(jws): jws for jws in mandates}
+    middle = len(questions) // 2
+    parts = []
+    for half in (questions[:middle], questions[middle:]):
+        needed: dict[str, str] = {}
+        for question in half:
+            following: Any = question.mandate
+            while following in by_hash and following not in needed:
+                needed[following] = by_hash[following]
+                following = peek_jws(by_hash[following])[1].get("previous")
+        parts += _portions(half, list(needed.values()))
+    return parts
+
+
+def _by_size(cases: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Cases in lists that each fit into one request."""
+    parts: list[list[Mapping[str, Any]]] = []
+    room = 0
+    for case in cases:
+        size = len(orjson.dumps(case))
+        if not parts or size > room:
+            parts.append([])
+            room = MOST_BYTES
+        parts[-1].append(case)
+        room -= size
+    return parts
+
+
+def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    if not isinstance(found, list):
+        raise Unavailable(
+            "网关应答格式不正确", detail_en="the gateway's answer is not as specified", code="bad-gateway"
+        )
+    return found
+
+
+def _hash(value: Any) -> bytes:
+    try:
+        return from_hex(value)
+    except (ValueError, AttributeError):
+        raise Unavailable(
+            "网关应答格式不正确", detail_en="the gateway's answer is not as specified", code="bad-gateway"
+        ) from None
+
+
+def _signature(value: Mapping[str, Any]) -> bytes:
+    try:
+        return from_hex(str(value.get("signature")), 65)
+    except ValueError:
+        raise Unavailable(
+            "网关应答格式不正确", detail_en="the gateway's answer is not as specified", code="bad-gateway"
+        ) from None
+
+
+def _not_as_specified(seat: SeatView) -> Unavailable:
+    return Unavailable(
+        f"{seat.keyset.name['zh']}的网关应答格式不正确",
+        detail_en=f"the answer of the gateway of {seat.keyset.id} is not as specified",
+        code="bad-gateway",
+    )

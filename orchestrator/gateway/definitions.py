@@ -1,0 +1,228 @@
+"""Scenario documents, and what a seat signs about them: publications, texts, bindings, retirements.
+
+A department's chain key signs a binding only after its gateway has read the definition, found every claim that it would have
+to answer in its own adapter, and its policy takes part in the scenario.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_parts import EvidenceItem
+from orchestrator.gateway.adapter import Adapter, SqlEvidence
+from orchestrator.gateway.requests import SignedBody, read_signed
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.sheet import (
+    Binding,
+    binding_digest,
+    publication_digest,
+    retirement_digest,
+    texts_digest,
+)
+from orchestrator.protocol.wire import BindingNumber, Hex32, SeatNumber, Seconds, WireModel, read_model
+
+router = APIRouter()
+
+LONGEST_PROPOSAL: Final = 30 * 86_400
+"""Seconds for which a binding may wait for its signatures at most."""
+
+
+class Documents(BaseModel):
+    """The two documents of a scenario version."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    definition: dict[str, Any]
+    texts: dict[str, Any]
+
+
+class BindingTerms(WireModel):
+    """A binding as it is proposed for signature."""
+
+    version: Hex32
+    region: str
+    identity: SeatNumber
+    operator: SeatNumber
+    approvers: list[SeatNumber]
+    providers: list[SeatNumber]
+    valid_until: Seconds
+
+    def binding(self) -> Binding:
+        """The terms as the contracts know them."""
+        return Binding(
+            version=from_hex(self.version),
+            region=int(self.region),
+            identity=self.identity,
+            operator=self.operator,
+            approvers=tuple(self.approvers),
+            providers=tuple(self.providers),
+            valid_until=self.valid_until,
+        )
+
+
+class BindingProposal(WireModel):
+    """Body of a request of kind `binding`."""
+
+    definition: dict[str, Any]
+    texts: dict[str, Any]
+    binding: BindingTerms
+
+
+class PublicationProposal(WireModel):
+    """Body of a request of kind `publication`, or of kind `texts` when `revision` is given."""
+
+    definition: dict[str, Any]
+    texts: dict[str, Any]
+    revision: int | None = None
+    """One more than the version's present revision of texts."""
+
+
+class RetirementProposal(WireModel):
+    """Body of a request of kind `retirement`."""
+
+    binding: BindingNumber
+
+
+@router.put("/{department}/definitions/{version}")
+async def put_definition(version: str, documents: Documents, seat: CurrentSeat) -> dict[str, str]:
+    """Keeps the documents of a scenario version under their hash."""
+    scenario = await keep(seat, documents.definition, documents.texts, version)
+    return {"version": scenario.version, "texts": scenario.texts_hash}
+
+
+@router.post("/{department}/bindings/signature")
+async def sign_binding(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """Signs a binding that names this seat, when the operator asks and everything fits."""
+    asker, _ = await read_signed(request, "binding", seat, chain)
+    proposal = read_model(BindingProposal, request.body, code="bad-request")
+    terms = proposal.binding
+    scenario = await keep(seat, proposal.definition, proposal.texts, terms.version)
+    check_terms(terms, scenario, now=int(time.time()))
+    if asker.number != terms.operator:
+        raise Refused(
+            "只有落地的经办方可以征集签署", detail_en="only the operator may ask for it", code="asker-not-named"
+        )
+    if seat.number not in terms.binding().named:
+        raise Refused("该落地未涉及本席位", detail_en="the binding does not name this seat", code="not-named")
+    if terms.identity == seat.number and "identity" not in {key["use_for"] for key in seat.keyset.keys}:
+        raise Refused("本席位没有身份密钥", detail_en="this seat has no identity key", code="no-such-key")
+    check_claims(asked_of(seat.number, scenario, terms), seat.adapter())
+    seat.policy.admit(scenario.id)
+    digest = binding_digest(chain.domain("Catalog"), terms.binding())
+    return await _signed(seat, "binding", digest, asker.number, request.request)
+
+
+@router.post("/{department}/publications/signature")
+async def sign_publication(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """Signs a scenario version, or new texts of one, with this seat as publisher."""
+    asker, _ = await read_signed(request, "publication", seat, chain)
+    proposal = read_model(PublicationProposal, request.body, code="bad-request")
+    scenario = await keep(seat, proposal.definition, proposal.texts)
+    seat.policy.admit(scenario.id)
+    domain, version, texts = chain.domain("Catalog"), from_hex(scenario.version), from_hex(scenario.texts_hash)
+    if proposal.revision is None:
+        digest = publication_digest(domain, scenario.id, version, texts, seat.number)
+    elif 0 < proposal.revision < 1 << 32:
+        digest = texts_digest(domain, version, texts, proposal.revision, seat.number)
+    else:
+        raise Invalid(field="revision", detail="修订号超出范围", detail_en="the revision is out of range")
+    return await _signed(seat, "publication", digest, asker.number, request.request)
+
+
+@router.post("/{department}/retirements/signature")
+async def sign_retirement(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """Signs the end of a binding for new cases, when its operator asks."""
+    asker, _ = await read_signed(request, "retirement", seat, chain)
+    number = read_model(RetirementProposal, request.body, code="bad-request").binding
+    binding = await chain.binding(number)
+    if asker.number != binding.operator or seat.number not in binding.named:
+        raise Refused("该落地未涉及双方", detail_en="the binding does not name both seats", code="asker-not-named")
+    scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
+    if scenario is None:
+        raise Refused("本席位没有该场景版本", detail_en="this seat does not hold the version", code="unknown-version")
+    seat.policy.admit(scenario.id)
+    digest = retirement_digest(chain.domain("Catalog"), number, seat.number)
+    return await _signed(seat, "retirement", digest, asker.number, request.request)
+
+
+async def keep(seat: Seat, definition: dict[str, Any], texts: dict[str, Any], version: str | None = None) -> Scenario:
+    """Keeps two documents and returns their scenario. Raises Invalid unless they are one, of `version` when given."""
+    try:
+        document, words = canonical(definition), canonical(texts)
+    except ValueError as error:
+        raise Invalid(field="definition", detail="数字无法精确表示", detail_en="a number is not exact") from error
+    if version is not None and to_hex(sha256(document)) != version:
+        raise Invalid(
+            field="definition",
+            detail="定义文件与版本号(SHA-256)不符",
+            detail_en="the definition's SHA-256 is not the version",
+            remedy="按规范化 JSON 重新计算 / hash the canonical JSON",
+            code="wrong-version",
+        )
+    # Parsed from its bytes: what is kept is what will be read again.
+    scenario = Scenario.from_documents(orjson.loads(document), orjson.loads(words))
+    await seat.store.keep_definition(sha256(document), document, sha256(words), words)
+    seat.scenarios.add(scenario, scenario.version)
+    return scenario
+
+
+def check_terms(terms: BindingTerms, scenario: Scenario, *, now: int) -> None:
+    """Raises Invalid unless a binding's terms fill the roles of its scenario."""
+    faults = {
+        "approvers": len(terms.approvers) == len(scenario.approvers) and len(set(terms.approvers)) > 0,
+        "providers": len(terms.providers) == len(scenario.providers),
+        "operator": terms.operator != terms.identity and terms.operator not in terms.approvers,
+        "region": len(terms.region) == 6 and terms.region.isascii() and terms.region.isdigit(),
+        "valid_until": now < terms.valid_until <= now + LONGEST_PROPOSAL,
+    }
+    for field, right in faults.items():
+        if not right:
+            raise Invalid(
+                field=f"binding.{field}",
+                detail="落地条款与场景的角色不符",
+                detail_en="the terms do not fill the scenario's roles",
+                remedy="核对各角色席位、地区与有效期 / check seats, region and term",
+            )
+
+
+def asked_of(number: int, scenario: Scenario, terms: BindingTerms) -> list[EvidenceItem]:
+    """The evidence items that a seat would have to answer under a binding."""
+    roles = {role for role, seat in zip(scenario.providers, terms.providers, strict=True) if seat == number}
+    return [item for item in scenario.evidence if item.source == "gateway" and item.provider in roles]
+
+
+def check_claims(items: Sequence[EvidenceItem], adapter: Adapter) -> None:
+    """Raises Invalid naming the first evidence or claim that a department's adapter does not have."""
+    for item in items:
+        evidence = adapter.evidence.get(item.type)
+        for claim in item.claims:
+            if evidence is None or not fits(claim.claim, claim.params, evidence):
+                raise Invalid(
+                    field=f"evidence.{item.id}.{claim.key}",
+                    detail="本部门没有该核验项,或参数不符",
+                    detail_en="this department has no such claim, or not with these parameters",
+                    remedy="补充适配文件或修改场景 / extend the adapter or change the scenario",
+                    code="unknown-claim",
+                )
+
+
+def fits(claim: str, given: Sequence[str] | Mapping[str, Any], evidence: SqlEvidence) -> bool:
+    """Whether an evidence type of records makes a claim with parameters of these names."""
+    known = evidence.claims.get(claim)
+    if known is None or evidence.source != "record":
+        return False
+    return set(known.params) <= set(given) <= {*known.params, *known.optional}
+
+
+async def _signed(seat: Seat, kind: str, digest: bytes, asker: int, request: str) -> dict[str, Any]:
+    await seat.store.keep_signing(kind, digest, asker, request)
+    return {"seat": seat.number, "digest": to_hex(digest), "signature": to_hex(seat.keys.chain.sign_hash(digest))}

@@ -1,0 +1,132 @@
+"""Mandates as they are presented to a seat: whose key must have signed them, and whether it did.
+
+A mandate is verified once per process and kept, parsed, under its hash and the key that verified it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.domain.canonical import from_hex
+from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.gateway.gate import Presented, Reason
+from orchestrator.gateway.store import StoredMandate
+from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.mandate import MAX_MANDATE, Mandate, case_id
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView
+from orchestrator.protocol.wire import is_int
+
+_MOST_KEPT: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandatesRead:
+    """What came of the mandates of one batch."""
+
+    verdicts: Mapping[str, Presented | Reason]
+    """By mandate hash."""
+    signed: Mapping[str, str]
+    """The good ones as they were signed, by hash."""
+    bindings: Mapping[int, BindingView]
+    identities: Mapping[int, SeatView]
+    """The bindings' identity seats by number."""
+
+    def stored(self) -> list[StoredMandate]:
+        """The good ones as the store keeps them."""
+        rows = []
+        for mandate_hash, jws in self.signed.items():
+            presented = self.verdicts[mandate_hash]
+            assert isinstance(presented, Presented)
+            previous = presented.mandate.previous
+            rows.append(
+                StoredMandate(
+                    hash=from_hex(mandate_hash),
+                    case_id=from_hex(presented.case),
+                    kind=presented.mandate.kind,
+                    previous=None if previous is None else from_hex(previous),
+                    jws=jws,
+                )
+            )
+        return rows
+
+    def replaced(self) -> dict[str, str]:
+        """Which mandates others among these amend or withdraw, and how."""
+        kinds: dict[str, str] = {}
+        for presented in self.verdicts.values():
+            if isinstance(presented, Presented) and presented.mandate.previous is not None:
+                kinds[presented.mandate.previous] = max(
+                    presented.mandate.kind, kinds.get(presented.mandate.previous, "")
+                )
+        return kinds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateReader:
+    """Verifies mandates against the chain; shared by the seats of a process."""
+
+    kept: OrderedDict[tuple[str, str], Presented] = field(default_factory=OrderedDict)
+
+    async def read(self, presented: Iterable[str], chain: ChainView) -> MandatesRead:
+        """Reads compact JWSs. A token that is no mandate at all counts as forged. Raises Unavailable without a chain."""
+        tokens = {jws_hash(jws): jws for jws in presented if jws.isascii()}
+        numbers = {mandate_hash: _binding_number(jws) for mandate_hash, jws in tokens.items()}
+        bindings = await _bindings({number for number in numbers.values() if number is not None}, chain)
+        identities = {number: await chain.seat(number) for number in {b.identity for b in bindings.values()}}
+        verdicts: dict[str, Presented | Reason] = {}
+        for position, (mandate_hash, jws) in enumerate(tokens.items()):
+            number = numbers[mandate_hash]
+            if number is None:
+                verdicts[mandate_hash] = Reason.FORGED_MANDATE
+            elif number not in bindings:
+                verdicts[mandate_hash] = Reason.UNKNOWN_BINDING
+            else:
+                verdicts[mandate_hash] = self._verified(mandate_hash, jws, identities[bindings[number].identity])
+            if position % 32 == 31:
+                await asyncio.sleep(0)  # others of this process get their turn between slices of a large batch
+        return MandatesRead(
+            verdicts=verdicts,
+            signed={
+                mandate_hash: jws
+                for mandate_hash, jws in tokens.items()
+                if isinstance(verdicts[mandate_hash], Presented)
+            },
+            bindings=bindings,
+            identities=identities,
+        )
+
+    def _verified(self, mandate_hash: str, jws: str, identity: SeatView) -> Presented | Reason:
+        try:
+            jwk = identity.keyset.key("identity")
+            place = (mandate_hash, str(jwk["kid"]))
+            if place not in self.kept:
+                mandate = Mandate.parse(jws, jwk, issuer=identity.number)
+                case = case_id(jws) if mandate.case is None else mandate.case
+                self.kept[place] = Presented(mandate=mandate, case=case)
+                if len(self.kept) > _MOST_KEPT:
+                    self.kept.popitem(last=False)
+            return self.kept[place]
+        except (Refused, Invalid):
+            return Reason.FORGED_MANDATE
+
+
+def _binding_number(jws: str) -> int | None:
+    """The binding that a token says it is under, unverified."""
+    try:
+        number = peek_jws(jws, MAX_MANDATE)[1].get("binding")
+    except Refused:
+        return None
+    return number if is_int(number) else None
+
+
+async def _bindings(numbers: Iterable[int], chain: ChainView) -> dict[int, BindingView]:
+    found = {}
+    for number in numbers:
+        try:
+            found[number] = await chain.binding(number)
+        except Invalid:
+            continue
+    return found

@@ -1,0 +1,206 @@
+"""A seat's query log in its store: every question that came, in one line, logged before anything is answered.
+
+A leaf is `protocol.querylog.entry`: batch hash, question id, attempt. One row's lock keeps the log linear however many
+processes serve the seat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+import psycopg
+from fastapi import APIRouter
+
+from orchestrator.database import Row
+from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.errors import Invalid
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.store import NONCE, Store, StoredMandate, replayed, store_down
+from orchestrator.protocol.querylog import (
+    LogTree,
+    Place,
+    entry,
+    leaf_hash,
+    nodes_for_append,
+    nodes_for_consistency,
+    nodes_for_inclusion,
+)
+from orchestrator.protocol.sheet import Domain, head_digest
+
+router = APIRouter()
+
+_LOCK: Final[LiteralString] = "select size from log_head for update"
+_NODES: Final[LiteralString] = (
+    "select level, index, hash from unnest(%s::smallint[], %s::bigint[]) as wanted (level, index)"
+    " join log_node using (level, index)"
+)
+_ATTEMPTS: Final[LiteralString] = (
+    "insert into question (id, attempts) select id, 1 from unnest(%s::bytea[]) as asked (id)"
+    " on conflict (id) do update set attempts = question.attempts + 1 returning id, attempts"
+)
+_BATCH: Final[LiteralString] = "insert into batch (hash, asker, jws) values (%s, %s, %s) on conflict do nothing"
+_MANDATES: Final[LiteralString] = (
+    "insert into mandate (hash, case_id, kind, previous, jws)"
+    " select * from unnest(%s::bytea[], %s::bytea[], %s::text[], %s::bytea[], %s::text[]) on conflict do nothing"
+)
+_ENTRIES: Final[LiteralString] = (
+    "insert into log_entry (index, entry, outcome) select * from unnest(%s::bigint[], %s::bytea[], %s::text[])"
+)
+_STORE_NODES: Final[LiteralString] = (
+    "insert into log_node (level, index, hash) select * from unnest(%s::smallint[], %s::bigint[], %s::bytea[])"
+)
+_HEAD: Final[LiteralString] = "update log_head set size = %s, root = %s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A batch as the gate left it, ready to be logged."""
+
+    asker: int
+    jti: str
+    expires_at: int
+    """Seconds since 1970: until then the batch could be replayed."""
+    jws: str
+    questions: Sequence[tuple[str, str]]
+    """Question id (`0x…`) and outcome of the gate, in the order of the batch."""
+    mandates: Sequence[StoredMandate]
+    """Good mandates that came with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """Where a batch stands in the log. Lists are in the order of the batch."""
+
+    tree: LogTree
+    """The log after the batch, with the nodes that prove the batch's inclusion."""
+    first: int
+    """Index of the batch's first entry."""
+    attempts: Sequence[int]
+
+    def path(self, position: int) -> list[bytes]:
+        """The inclusion path of the batch's question at `position`."""
+        return self.tree.inclusion_proof(self.first + position)
+
+
+async def append(store: Store, asked: Asked) -> Logged:
+    """Logs a batch, numbers its attempts and keeps what it came with, all or nothing; committed when this returns.
+
+    Raises Refused (code `replayed`) for a batch that came before, Unavailable (code `store-down`).
+    """
+    ids = [bytes.fromhex(question[2:]) for question, _ in asked.questions]
+    batch = sha256(asked.jws.encode("ascii"))
+    try:
+        async with store.pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            await cursor.execute(NONCE, [asked.asker, asked.jti, asked.expires_at])
+            if await cursor.fetchone() is None:
+                raise replayed()
+            # The lock is a statement of its own: what is read next sees what its last holder committed.
+            await cursor.execute(_LOCK)
+            size = _size(await cursor.fetchone())
+            await cursor.execute(_NODES, _columns(nodes_for_append(size), 2))
+            tree = LogTree(size, _nodes(await cursor.fetchall()))
+            await cursor.execute(_ATTEMPTS, [ids])
+            numbered: dict[Any, Any] = {row["id"]: row["attempts"] for row in await cursor.fetchall()}
+            attempts = [int(numbered[identity]) for identity in ids]
+
+            entries = [
+                entry(to_hex(batch), question, attempt)
+                for (question, _), attempt in zip(asked.questions, attempts, strict=True)
+            ]
+            new = tree.append([leaf_hash(each) for each in entries])
+            async with connection.pipeline():
+                await cursor.execute(_BATCH, [batch, asked.asker, asked.jws])
+                if asked.mandates:
+                    await cursor.execute(_MANDATES, _mandate_columns(asked.mandates))
+                outcomes = [outcome for _, outcome in asked.questions]
+                await cursor.execute(_ENTRIES, [list(range(size, tree.size)), entries, outcomes])
+                await cursor.execute(_STORE_NODES, [*_columns(list(new), 2), list(new.values())])
+                await cursor.execute(_HEAD, [tree.size, tree.root()])
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise store_down() from error
+    return Logged(tree=tree, first=size, attempts=attempts)
+
+
+async def read_tree(
+    store: Store, size: int | None, places: Iterable[Place] = (), *, leaves: Iterable[int] = ()
+) -> LogTree:
+    """The log at `size` (None: now) with the nodes at `places`, and those that make its root and prove `leaves`.
+
+    Raises Invalid for a size that the log never had.
+    """
+    rows = await store.rows("select size from log_head")
+    newest = _size(rows[0] if rows else None)
+    at = newest if size is None else size
+    if not 0 <= at <= newest:
+        raise _no_such("size")
+    wanted = {*places, *nodes_for_append(at)}
+    for index in leaves:
+        if not 0 <= index < at:
+            raise _no_such("index")
+        wanted.update(nodes_for_inclusion(index, at))
+    return LogTree(at, _nodes(await store.rows(_NODES, _columns(sorted(wanted), 2))))
+
+
+def signed_head(seat: Seat, domain: Domain, tree: LogTree) -> dict[str, Any]:
+    """Size and root of the log, signed by the seat's chain key as the ledger takes it (EIP-712 `Head`)."""
+    root = tree.root()
+    signature = seat.keys.chain.sign_hash(head_digest(domain, seat.number, tree.size, root))
+    return {"seat": seat.number, "size": tree.size, "root": to_hex(root), "signature": to_hex(signature)}
+
+
+@router.get("/{department}/log/head")
+async def head(seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """The head of the query log, now."""
+    return signed_head(seat, chain.domain("CaseLedger"), await read_tree(seat.store, None))
+
+
+@router.get("/{department}/log/consistency")
+async def consistency(first: int, second: int, seat: CurrentSeat) -> dict[str, Any]:
+    """The proof (RFC 9162, 2.1.4) that the log of size `second` extends that of size `first`."""
+    if not 0 < first <= second:
+        raise _no_such("first")
+    if second >= 1 << 48:
+        raise _no_such("second")
+    tree = await read_tree(seat.store, second, nodes_for_consistency(first, second))
+    return {"first": first, "second": second, "proof": [to_hex(node) for node in tree.consistency_proof(first)]}
+
+
+@router.get("/{department}/log/inclusion")
+async def inclusion(index: int, size: int, seat: CurrentSeat) -> dict[str, Any]:
+    """The path (RFC 9162, 2.1.3) of an entry under the head of `size`."""
+    if not 0 <= index < size < 1 << 48:
+        raise _no_such("index")
+    tree = await read_tree(seat.store, size, leaves=[index])
+    return {"index": index, "size": size, "path": [to_hex(node) for node in tree.inclusion_proof(index)]}
+
+
+def _size(row: Row | None) -> int:
+    size = row["size"] if row else None
+    if not isinstance(size, int):
+        raise LookupError("the store has no log head")
+    return size
+
+
+def _nodes(rows: Sequence[Mapping[str, Any]]) -> dict[Place, bytes]:
+    return {(row["level"], row["index"]): row["hash"] for row in rows}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as the columns that `unnest` takes."""
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def _mandate_columns(mandates: Sequence[StoredMandate]) -> list[list[Any]]:
+    return _columns([(each.hash, each.case_id, each.kind, each.previous, each.jws) for each in mandates], 5)
+
+
+def _no_such(field: str) -> Invalid:
+    return Invalid(
+        field=field,
+        detail="日志没有这样的大小或位置",
+        detail_en="the log has no such size or place",
+        remedy="以 /log/head 的大小为准 / see /log/head for its size",
+        code="no-such-place",
+    )

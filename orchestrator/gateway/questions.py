@@ -1,0 +1,226 @@
+"""Questions: a signed batch comes in, signed answers go out; what a seat said last can be fetched again.
+
+The order is the point: the batch is verified and judged, then **logged and committed**, then the records are read, then
+answers are signed, kept and sent. So nothing is ever answered that is not in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.domain.canonical import from_hex
+from orchestrator.domain.errors import Refused
+from orchestrator.gateway import querylog
+from orchestrator.gateway.answering import answer, ask_of, recipients_of, refusal
+from orchestrator.gateway.gate import ADMITTED, Admitted, Circumstances, Presented, Reason, judge
+from orchestrator.gateway.mandates import MandateReader, MandatesRead
+from orchestrator.gateway.requests import SignedRequest, asker_of, read_signed
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.store import StoredAnswer
+from orchestrator.protocol.answer import AnswerEnvelope
+from orchestrator.protocol.ports import ChainView, SeatView
+from orchestrator.protocol.question import Question, QuestionBatch, read_batch
+from orchestrator.protocol.sheet import Status
+from orchestrator.protocol.wire import faulty
+
+router = APIRouter()
+
+MAX_QUESTIONS: Final = 512
+"""Most questions in a batch, and most ids in a request for latest answers."""
+MAX_MANDATES: Final = 2048
+"""Most mandates beside a batch."""
+
+_BEIJING: Final = ZoneInfo("Asia/Shanghai")
+
+
+class BatchBody(BaseModel):
+    """A batch of questions with the mandates that they rest on; those presented before may be left out."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    batch: str
+    mandates: list[str] = []
+
+
+@router.post("/{department}/questions")
+async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request) -> Response:
+    """Answers a batch: `{"answers": [envelope…], "head": {seat, size, root, signature}}`, in the order of the batch."""
+    reader: MandateReader = request.app.state.mandates
+    now = int(time.time())
+    asker, batch = await _read(body, seat, chain, now)
+    given = await _look_up(batch, body.mandates, asker, seat, chain, reader, now)
+    circumstances, read = given
+
+    adapter = seat.adapter()
+    judged: list[Admitted | Reason] = []
+    for position, question in enumerate(batch.questions):
+        verdict = judge(question, circumstances, seat.keys.sealing)
+        if isinstance(verdict, Admitted) and ask_of(verdict, adapter) is None:
+            verdict = Reason.UNKNOWN_CLAIM
+        judged.append(verdict)
+        if position % 32 == 31:
+            await asyncio.sleep(0)
+
+    logged = await querylog.append(
+        seat.store,
+        querylog.Asked(
+            asker=asker.number,
+            jti=batch.jti,
+            expires_at=batch.exp,
+            jws=body.batch,
+            questions=[
+                (question.id, ADMITTED if isinstance(verdict, Admitted) else str(verdict))
+                for question, verdict in zip(batch.questions, judged, strict=True)
+            ],
+            mandates=read.stored(),
+        ),
+    )
+
+    admitted = [verdict for verdict in judged if isinstance(verdict, Admitted)]
+    asks = [each for verdict in admitted if (each := ask_of(verdict, adapter)) is not None]
+    values = iter(await seat.records.read(asks, datetime.now(_BEIJING).date()) if asks else [])
+    recipients = await recipients_of(admitted, chain)
+
+    envelopes: list[AnswerEnvelope] = []
+    kept: list[StoredAnswer] = []
+    for position, (question, verdict) in enumerate(zip(batch.questions, judged, strict=True)):
+        attempt = logged.attempts[position]
+        if isinstance(verdict, Reason):
+            envelope = refusal(question, verdict, _commitment(question, read), attempt=attempt, seat=seat, now=now)
+        else:
+            envelope = answer(verdict, next(values), recipients, attempt=attempt, seat=seat, now=int(time.time()))
+            kept.append(_kept(verdict, envelope, logged.first + position))
+        envelopes.append(envelope.with_log(logged.first + position, logged.path(position)))
+        if position % 32 == 31:
+            await asyncio.sleep(0)
+    if kept:
+        await seat.store.keep_answers(kept)
+    head = querylog.signed_head(seat, chain.domain("CaseLedger"), logged.tree)
+    return _json({"answers": [envelope.payload() for envelope in envelopes], "head": head})
+
+
+@router.post("/{department}/answers/latest")
+async def latest(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> Response:
+    """The newest answer to each question asked for, with its place in the log as it is now.
+
+    Only for operator and approvers of a question's binding; for anybody else, as for a question never answered, there is
+    none. Approvers fetch here themselves, so that nobody in between can drop an answer.
+    """
+    asker, payload = await read_signed(request, "request", seat, chain)
+    questions = payload.get("questions")
+    if not isinstance(questions, list) or not all(isinstance(each, str) for each in questions):
+        raise faulty("questions", code="bad-request")
+    if len(questions) > MAX_QUESTIONS:
+        raise _too_many(MAX_QUESTIONS)
+    try:
+        wanted = [from_hex(each) for each in questions]
+    except ValueError:
+        raise faulty("questions", code="bad-request") from None
+    found = await seat.store.latest_answers(wanted)
+    bindings = {number: await chain.binding(number) for number in {each.binding for each in found}}
+    allowed = [
+        each for each in found if asker.number in {bindings[each.binding].operator, *bindings[each.binding].approvers}
+    ]
+    tree = await querylog.read_tree(seat.store, None, leaves=[each.log_index for each in allowed])
+    answers = []
+    for each in allowed:
+        path = [f"0x{node.hex()}" for node in tree.inclusion_proof(each.log_index)]
+        answers.append({**orjson.loads(each.envelope), "log": {"index": each.log_index, "path": path}})
+    head = querylog.signed_head(seat, chain.domain("CaseLedger"), tree)
+    return _json({"answers": answers, "head": head})
+
+
+async def _read(body: BatchBody, seat: Seat, chain: ChainView, now: int) -> tuple[SeatView, QuestionBatch]:
+    """Asker and questions of a batch; the batch as a whole is refused here. That it comes once is for the log to see."""
+    if len(body.mandates) > MAX_MANDATES:
+        raise _too_many(MAX_MANDATES)
+    asker = await asker_of(body.batch, seat, chain)
+    batch = read_batch(body.batch, audience=seat.number, now=now, jwk=asker.keyset.key("request"))
+    if len(batch.questions) > MAX_QUESTIONS:
+        raise _too_many(MAX_QUESTIONS)
+    return asker, batch
+
+
+async def _look_up(
+    batch: QuestionBatch,
+    mandates: Sequence[str],
+    asker: SeatView,
+    seat: Seat,
+    chain: ChainView,
+    reader: MandateReader,
+    now: int,
+) -> tuple[Circumstances, MandatesRead]:
+    """Everything that the gate needs to know of a batch: from the chain, the store and the batch itself."""
+    asked = {question.mandate for question in batch.questions}
+    read = await reader.read(mandates, chain)
+    unseen = [from_hex(mandate) for mandate in asked - read.verdicts.keys()]
+    if unseen:
+        read = await reader.read([*mandates, *(await seat.store.mandates(unseen)).values()], chain)
+    known = await seat.store.replaced([from_hex(mandate) for mandate in asked])
+    replaced = {f"0x{mandate.hex()}": kind for mandate, kind in known.items()}
+    replaced |= {mandate: max(kind, replaced.get(mandate, "")) for mandate, kind in read.replaced().items()}
+    circumstances = Circumstances(
+        now=now,
+        own=await chain.seat(seat.number),
+        asker=asker,
+        ledger=chain.domain("CaseLedger"),
+        mandates=read.verdicts,
+        bindings=read.bindings,
+        identities=read.identities,
+        scenarios=await seat.scenarios.of({binding.version for binding in read.bindings.values()}, seat.store),
+        replaced=replaced,
+        statuses=await _statuses(batch, read, chain),
+        push_days=seat.policy.push_days,
+    )
+    return circumstances, read
+
+
+async def _statuses(batch: QuestionBatch, read: MandatesRead, chain: ChainView) -> Mapping[str, Status]:
+    """The ledger's word on those cases where it matters: pushes, and cases under a retired binding."""
+    cases = set()
+    for question in batch.questions:
+        presented = read.verdicts.get(question.mandate)
+        if isinstance(presented, Presented) and (
+            question.purpose == "push" or not read.bindings[presented.mandate.binding].live
+        ):
+            cases.add(presented.case)
+    found = await asyncio.gather(*(chain.status_of(case) for case in cases))
+    return {case: status for case, (status, _, _) in zip(cases, found, strict=True)}
+
+
+def _commitment(question: Question, read: MandatesRead) -> str:
+    """Whom a refused question was about, as far as a good mandate says; zeros otherwise."""
+    presented = read.verdicts.get(question.mandate)
+    if isinstance(presented, Presented):
+        parts = question.item.split(".")
+        slots = presented.mandate.subjects.get(parts[1], ()) if len(parts) > 1 else ()
+        if question.index < len(slots):
+            return slots[question.index].commitment
+    return "0x" + "00" * 32
+
+
+def _kept(admitted: Admitted, envelope: AnswerEnvelope, log_index: int) -> StoredAnswer:
+    return StoredAnswer(
+        question=from_hex(envelope.question),
+        attempt=envelope.attempt,
+        binding=admitted.binding.number,
+        log_index=log_index,
+        envelope=orjson.dumps(envelope.payload()),
+    )
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def _too_many(limit: int) -> Refused:
+    return Refused(f"一次最多 {limit} 项", detail_en=f"at most {limit} at once", code="too-many", remedy="分批请求")
