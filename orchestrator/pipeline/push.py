@@ -16,6 +16,7 @@ from orchestrator.domain.situations import read_situation
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.gather import ask, open_claims
 from orchestrator.pipeline.intake import questions_of
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.store import applications, cases, evidence
 from orchestrator.store.cases import CaseRow, Move
 
@@ -24,13 +25,34 @@ async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
     """Works on cases that have just settled: approved ones push, the others rest where they are."""
     approved = [case for case in claimed if case.status == Status.APPROVED]
     await _ask(context, approved)
+    resting = [case for case in claimed if case.status in (Status.ACCEPTED, Status.RETURNED)]
+    overtaken = await _overtaken(context, resting)
     moves = []
     for case in claimed:
         if case.status == Status.APPROVED:
             await _notify(context, case)
-        final = Status(case.status) in (Status.REFUSED, Status.WITHDRAWN, Status.REVOKED, Status.APPROVED)
-        moves.append(Move(case_id=case.id, stage="done" if final else "waiting"))
+        if case.id in overtaken:
+            moves.append(overtaken[case.id])
+        else:
+            moves.append(Move(case_id=case.id, stage="waiting" if case in resting else "done"))
     return moves
+
+
+async def _overtaken(context: Context, resting: list[CaseRow]) -> dict[str, Move]:
+    """Cases for which the applicant signed an amendment or a withdrawal while the transition was on its way."""
+    ids = [case.id for case in resting]
+    async with context.pool.connection() as connection:
+        mandates = await cases.mandates(connection, ids)
+        verdicts = await evidence.verdicts(connection, ids)
+    found = {}
+    for case in resting:
+        newest = mandates[case.id][-1]
+        judged = [peek_jws(str(row["jws"]))[1]["mandates"] for row in verdicts[case.id]]
+        if peek_jws(newest)[1]["kind"] == "withdrawal":
+            found[case.id] = Move(case_id=case.id, stage="seal", target=int(Status.WITHDRAWN))
+        elif not any(jws_hash(newest) in hashes for hashes in judged):
+            found[case.id] = Move(case_id=case.id, stage="intake")
+    return found
 
 
 async def _ask(context: Context, approved: list[CaseRow]) -> None:

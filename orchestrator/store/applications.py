@@ -104,11 +104,6 @@ async def application(connection: Connection, application_id: str) -> Row | None
     return await cursor.fetchone()
 
 
-async def authorise(connection: Connection, application_id: str, mandate: str) -> None:
-    """Attaches the mandate that the identity seat signed."""
-    await connection.execute("update application set mandate = %s where id = %s", [mandate, application_id])
-
-
 async def keep_definition(
     connection: Connection,
     *,
@@ -203,4 +198,11 @@ async def end_idempotent(connection: Connection, principal: str, key: str, statu
     await connection.execute(
         "update idempotency set status = %s, body = %s where principal = %s and key = %s",
         [status, Jsonb(body), principal, key],
+    )
+
+
+async def forget_idempotent(connection: Connection, principal: str, key: str) -> None:
+    """Frees a key whose request failed, so that it can be tried again."""
+    await connection.execute(
+        "delete from idempotency where principal = %s and key = %s and status is null", [principal, key]
     )

@@ -133,6 +133,31 @@ async def wake(connection: Connection, case_ids: Sequence[str], stage: str, *, o
     return [str(row["id"]) for row in await cursor.fetchall()]
 
 
+async def amend(connection: Connection, case_id: str, application: Row) -> None:
+    """Takes over an amended situation, form and materials and starts the case's evidence anew."""
+    await connection.execute(
+        """
+        update case_file c
+        set situation = a.situation, situation_salt = a.situation_salt, form = a.form, delivery = a.delivery,
+            stage = 'intake', due_at = now(), attempts = 0, error = null, lease_owner = null, lease_until = null
+        from application a where c.id = %s and a.id = %s
+        """,
+        [case_id, application["id"]],
+    )
+
+
+async def withdraw(connection: Connection, case_id: str) -> None:
+    """Sends a case to be sealed as withdrawn."""
+    await connection.execute(
+        """
+        update case_file set target = 5, stage = 'seal', due_at = now(), attempts = 0, error = null, lease_owner = null,
+            lease_until = null
+        where id = %s
+        """,
+        [case_id],
+    )
+
+
 async def revoke(connection: Connection, orders: dict[str, str]) -> None:
     """Takes revocation orders {case: JWS} of the leads' officers and sends the cases to be sealed."""
     rows = [{"id": case_id, "order": order} for case_id, order in orders.items()]

@@ -56,7 +56,6 @@ create table application (
     form jsonb,
     delivery jsonb not null,
     materials jsonb not null default '[]',
-    mandate text,
     created_at timestamptz not null default now()
 );
 comment on table application is 'What an applicant has prepared and not yet submitted.';

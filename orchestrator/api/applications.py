@@ -1,0 +1,367 @@
+"""Applying: sign in, prepare, authorise at the identity seat, come back, and the case is submitted.
+
+The person prepares an application here and authorises it at the identity seat, which sends them back with a code; the
+mandate that the code buys is what submits the case. A supplement or a change of situation is an amendment, a withdrawal
+is one too: each signed by the identity seat and chained to the first mandate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.api.principals import COOKIE, Applicant, Current
+from orchestrator.api.state import State
+from orchestrator.database import Row
+from orchestrator.domain.canonical import b64, canonical, unb64
+from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.plan import plan
+from orchestrator.domain.situations import plain_situation, read_situation
+from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
+from orchestrator.protocol.material import SealedForm, SealedMaterial
+from orchestrator.protocol.sealing import check_sealing_jwk
+from orchestrator.store import applications, cases, evidence
+from orchestrator.store.cases import CaseRow
+
+router = APIRouter()
+
+
+class Content(BaseModel):
+    """What a person applies with. Everything personal is sealed to the approvers already."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    answers: dict[str, Any]
+    """The situation: answers to the scenario's open questions."""
+    form: SealedForm | None = None
+    materials: list[SealedMaterial] = Field(default_factory=list, max_length=64)
+    delivery: dict[str, str]
+    """Public X25519 JWK of whoever gets the credential."""
+
+
+class NewApplication(Content):
+    """A first application."""
+
+    scenario: str
+
+
+class Authorising(BaseModel):
+    """Where the person goes next."""
+
+    application: str
+    authorize_url: str
+
+
+class SignIn(BaseModel):
+    """Where the person signs in."""
+
+    authorize_url: str
+
+
+class SignedIn(BaseModel):
+    """What a programmatic client gets when it comes back from the identity seat."""
+
+    token: str
+    case: str | None = None
+    kind: Literal["grant", "amendment", "withdrawal"] | None = None
+
+
+@router.post("/api/login")
+async def login(state: Current) -> SignIn:
+    """Begins a sign-in at the identity seat."""
+    pushed = await state.identity.push(None)
+    async with state.context.pool.connection() as connection:
+        await applications.begin_login(
+            connection, state=pushed.state, nonce=pushed.nonce, code_verifier=pushed.code_verifier, application=None
+        )
+    return SignIn(authorize_url=pushed.authorize_url)
+
+
+@router.post("/api/logout", status_code=204)
+async def logout(state: Current, principal: Applicant) -> Response:
+    """Ends a session."""
+    async with state.context.pool.connection() as connection:
+        await applications.close_session(connection, principal.token)
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.post("/api/applications", status_code=201)
+async def apply(
+    body: NewApplication,
+    state: Current,
+    principal: Applicant,
+    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
+) -> Authorising:
+    """Prepares an application and says where to authorise it."""
+    scenario, binding = await state.current(body.scenario)
+    row = {
+        "scenario": scenario.id,
+        "version": scenario.version,
+        "binding": binding.number,
+        "kind": "grant",
+        "case_id": None,
+    }
+    return await _once(state, principal.subject, idempotency_key, body, row, previous=None)
+
+
+@router.post("/api/cases/{case}/amendments", status_code=201)
+async def amend(
+    case: str,
+    body: Content,
+    state: Current,
+    principal: Applicant,
+    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
+) -> Authorising:
+    """Prepares a supplement or a change of situation of one's own case."""
+    found, previous = await _open_case(state, case, principal.subject)
+    row = {
+        "scenario": found.scenario,
+        "version": found.version,
+        "binding": found.binding,
+        "kind": "amendment",
+        "case_id": found.id,
+    }
+    return await _once(state, principal.subject, idempotency_key, body, row, previous=previous)
+
+
+@router.post("/api/cases/{case}/withdrawals", status_code=201)
+async def withdraw(case: str, state: Current, principal: Applicant) -> Authorising:
+    """Prepares the withdrawal of one's own case; the identity seat signs it."""
+    found, previous = await _open_case(state, case, principal.subject)
+    row = {
+        "scenario": found.scenario,
+        "version": found.version,
+        "binding": found.binding,
+        "kind": "withdrawal",
+        "case_id": found.id,
+    }
+    body = Content(answers=found.situation, delivery=found.delivery)
+    return await _prepare(state, principal.subject, body, row, previous=previous)
+
+
+@router.get("/callback", response_model=None)
+async def callback(
+    request: Request,
+    state: Current,
+    code: Annotated[str | None, Query(max_length=500)] = None,
+    login_state: Annotated[str, Query(alias="state", max_length=200)] = "",
+    error: Annotated[str | None, Query(max_length=100)] = None,
+) -> SignedIn | RedirectResponse:
+    """Where the identity seat sends people back: opens a session and submits what was authorised."""
+    async with state.context.pool.connection() as connection:
+        begun = await applications.end_login(connection, login_state)
+    if begun is None:
+        raise Refused(
+            "登录请求不存在或已使用",
+            detail_en="this sign-in is unknown, used or too old",
+            code="unknown-state",
+            remedy="重新登录 / sign in again",
+        )
+    if error is not None or code is None:
+        raise Refused(
+            "您在身份席位取消了授权",
+            detail_en="the authorisation was declined at the identity seat",
+            code="access-denied",
+            remedy="需要时重新申请 / apply again when you wish",
+        )
+    granted = await state.identity.exchange(code, code_verifier=str(begun["code_verifier"]), nonce=str(begun["nonce"]))
+    case: str | None = None
+    kind: Any = None
+    if begun["application"] is not None:
+        case, kind = await _submit(state, str(begun["application"]), granted.subject, granted.mandate)
+    async with state.context.pool.connection() as connection:
+        token = await applications.open_session(connection, granted.subject, now=state.context.now())
+    if "text/html" not in request.headers.get("accept", ""):
+        return SignedIn(token=token, case=case, kind=kind)
+    response = RedirectResponse(f"/cases/{case}" if case else "/", status_code=303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure, max_age=12 * 3600)
+    return response
+
+
+async def _open_case(state: State, case: str, subject: str) -> tuple[CaseRow, str]:
+    """One's own case that can still change, and the hash of its newest mandate."""
+    async with state.context.pool.connection() as connection:
+        found = await cases.get(connection, case)
+        if found is None or found.subject != subject:
+            raise Refused("没有这个办件", detail_en="there is no such case", code="not-found")
+        if found.status not in (0, 1, 2):
+            raise Refused(
+                "办件已办结,不能补正或撤回",
+                detail_en="the case is closed",
+                code="case-closed",
+                remedy="可重新申请 / apply anew",
+            )
+        mandates = await cases.mandates(connection, [case])
+    return found, jws_hash(mandates[case][-1])
+
+
+async def _once(
+    state: State, subject: str, key: str | None, body: Content, row: dict[str, Any], *, previous: str | None
+) -> Authorising:
+    """Prepares an application once for each Idempotency-Key."""
+    if key is None:
+        return await _prepare(state, subject, body, row, previous=previous)
+    digest = hashlib.sha256(canonical([row, body.model_dump(mode="json")])).digest()
+    async with state.context.pool.connection() as connection:
+        kept = await applications.begin_idempotent(connection, subject, key, digest)
+    if kept is not None:
+        return Authorising.model_validate(kept["body"])
+    try:
+        answer = await _prepare(state, subject, body, row, previous=previous)
+    except Exception:
+        async with state.context.pool.connection() as connection:
+            await applications.forget_idempotent(connection, subject, key)
+        raise
+    async with state.context.pool.connection() as connection:
+        await applications.end_idempotent(connection, subject, key, 201, answer.model_dump())
+    return answer
+
+
+async def _prepare(
+    state: State, subject: str, body: Content, row: dict[str, Any], *, previous: str | None
+) -> Authorising:
+    scenario = await state.context.definitions.get(row["version"])
+    situation = plain_situation(read_situation(scenario, body.answers))
+    check_sealing_jwk(body.delivery)
+    known = {material.id for material in scenario.materials}
+    for material in body.materials:
+        if material.id not in known:
+            raise Invalid(
+                field="materials",
+                detail="本场景没有这种材料",
+                detail_en="this scenario has no such material",
+                remedy=", ".join(sorted(known)),
+            )
+    if body.materials and body.form is None:
+        raise Invalid(
+            field="form",
+            detail="材料须列入表单",
+            detail_en="materials are listed in the sealed form",
+            remedy="按 docs/api.md 将材料摘要写入表单 / list their hashes in the form",
+        )
+    salt = b64(secrets.token_bytes(32))
+    application = {
+        "id": secrets.token_urlsafe(18),
+        "subject": subject,
+        "situation": situation,
+        "situation_salt": salt,
+        "form": body.form.model_dump(mode="json") if body.form else None,
+        "delivery": body.delivery,
+        "materials": [material.model_dump(mode="json") for material in body.materials],
+        **row,
+    }
+    pushed = await state.identity.push(
+        {
+            "kind": row["kind"],
+            "binding": row["binding"],
+            "situation": {"values": situation, "salt": salt},
+            "form": {"hash": body.form.hash} if body.form else None,
+            "delivery": body.delivery,
+            "case": row["case_id"],
+            "previous": previous,
+        }
+    )
+    async with state.context.pool.connection() as connection:
+        await applications.add_application(connection, application)
+        await applications.begin_login(
+            connection,
+            state=pushed.state,
+            nonce=pushed.nonce,
+            code_verifier=pushed.code_verifier,
+            application=application["id"],
+        )
+    return Authorising(application=application["id"], authorize_url=pushed.authorize_url)
+
+
+async def _submit(state: State, application_id: str, subject: str, jws: str | None) -> tuple[str, str]:
+    """Takes the mandate for a prepared application; the same mandate twice is one case."""
+    async with state.context.pool.connection() as connection:
+        row = await applications.application(connection, application_id)
+    if row is None or jws is None:
+        raise Refused(
+            "未取得授权书", detail_en="there is no mandate", code="no-mandate", remedy="重新申请 / apply again"
+        )
+    if row["subject"] != subject:
+        raise Refused(
+            "授权人与申请人不是同一人",
+            detail_en="another person authorised than the one who applied",
+            code="other-person",
+            remedy="由申请人本人授权 / the applicant authorises",
+        )
+    mandate = await _verified(state, jws, row)
+    if row["kind"] == "grant":
+        return await _open(state, row, mandate, jws), "grant"
+    case = str(row["case_id"])
+    async with state.context.pool.connection() as connection:
+        earlier = (await cases.mandates(connection, [case]))[case]
+        check_chain([*((each, _parsed(each)) for each in earlier), (jws, mandate)])
+        await cases.add_mandate(connection, case, jws_hash(jws), jws)
+        if row["kind"] == "withdrawal":
+            await cases.withdraw(connection, case)
+        else:
+            await cases.amend(connection, case, row)
+            await _keep_materials(connection, case, row)
+        await cases.note(connection, [(case, str(row["kind"]), {"mandate": jws_hash(jws)})])
+    return case, str(row["kind"])
+
+
+def _parsed(jws: str) -> Mandate:
+    """A mandate that was verified when it came in."""
+    return Mandate.model_validate(peek_jws(jws)[1])
+
+
+async def _verified(state: State, jws: str, row: Row) -> Mandate:
+    """The mandate, checked against what was asked for: a faulty one never becomes a case."""
+    binding = await state.context.view.binding(int(str(row["binding"])))
+    key = (await state.context.view.seat(binding.identity)).keyset.key("identity")
+    mandate = Mandate.parse(jws, key, issuer=binding.identity)
+    situation = salted_hash(unb64(str(row["situation_salt"])), row["situation"])
+    form: Any = row["form"]
+    wanted = (row["kind"], binding.number, row["version"], row["case_id"], form["hash"] if form else None)
+    given = (mandate.kind, mandate.binding, mandate.version, mandate.case, mandate.form)
+    if wanted != given or mandate.situation != situation or mandate.delivery != row["delivery"]:
+        raise Refused("授权书与申请不符", detail_en="the mandate is not the one asked for", code="wrong-mandate")
+    return mandate
+
+
+async def _open(state: State, row: Row, mandate: Mandate, jws: str) -> str:
+    case = case_id(jws)
+    scenario = await state.context.definitions.get(str(row["version"]))
+    situation: Any = row["situation"]
+    made = plan(scenario, situation, day=date.fromisoformat(mandate.day), calendar=state.context.calendar)
+    deadline = {
+        "value": made.after.value,
+        "unit": made.after.unit,
+        "day": made.decide_by.day.isoformat(),
+        "provisional": made.decide_by.provisional,
+    }
+    async with state.context.pool.connection() as connection:
+        new = await cases.insert(
+            connection,
+            case_id=case,
+            application=row,
+            mandate_hash=jws_hash(jws),
+            mandate=jws,
+            day=date.fromisoformat(mandate.day),
+            deadline=deadline,
+        )
+        if new:
+            await _keep_materials(connection, case, row)
+            await cases.note(connection, [(case, "submitted", {"mandate": jws_hash(jws)})])
+    return case
+
+
+async def _keep_materials(connection: cases.Connection, case: str, row: Row) -> None:
+    materials: Any = row["materials"]
+    for material in materials:
+        await evidence.add_material(connection, case, material["id"], material["hash"], material["sealed"])

@@ -1,0 +1,285 @@
+"""Cases as people see them: one's own as an applicant, all of them (never what is sealed) as an operator or auditor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from orchestrator.api.principals import Anybody, Applicant, Current, Principal
+from orchestrator.api.state import State
+from orchestrator.database import Row
+from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import Refused
+from orchestrator.domain.merkle import Leaf
+from orchestrator.domain.scenario import Scenario
+from orchestrator.pipeline.seal import dossier_tree
+from orchestrator.store import applications, batches, cases, evidence
+from orchestrator.store.cases import CaseRow
+from orchestrator.store.evidence import QuestionRow
+
+router = APIRouter(prefix="/api")
+
+STATUS_NAMES = {
+    Status.NONE: ("办理中", "in progress"),
+    Status.ACCEPTED: ("已受理,待审批人员办理", "accepted, waits for an officer"),
+    Status.RETURNED: ("需补正", "returned: something is missing"),
+    Status.APPROVED: ("准予", "approved"),
+    Status.REFUSED: ("不予", "refused"),
+    Status.WITHDRAWN: ("已撤回", "withdrawn"),
+    Status.REVOKED: ("已撤销", "revoked"),
+}
+
+REMEDIES = {
+    "zh": "如不服本决定,可在收到之日起六十日内申请行政复议,或者六个月内提起行政诉讼。",
+    "en": "You may apply for administrative reconsideration within 60 days or sue within six months of receipt.",
+}
+"""What a refusal must say (Administrative Licensing Law art. 38)."""
+
+SSE_POLL = 0.5
+
+
+@router.get("/me")
+async def me(state: Current, principal: Anybody) -> dict[str, Any]:
+    """Who one is here, and one's notices."""
+    async with state.context.pool.connection() as connection:
+        notices = await applications.notices(connection, principal.subject)
+    return {"role": principal.role, "subject": principal.subject, "notices": notices}
+
+
+@router.get("/cases")
+async def list_cases(state: Current, principal: Anybody) -> dict[str, Any]:
+    """One's own cases; for operators and auditors the newest of all."""
+    async with state.context.pool.connection() as connection:
+        if principal.role == "applicant":
+            rows = await cases.of_subject(connection, principal.subject)
+        else:
+            rows = await cases.all_cases(connection)
+    found = []
+    for row in rows:
+        scenario = await state.context.definitions.get(row.version)
+        found.append(_head(row, scenario))
+    return {"cases": found}
+
+
+@router.get("/cases/{case}")
+async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
+    """A case with its reasons, what is wanted, what was asked of whom, and its transactions."""
+    row, scenario = await visible(state, case, principal)
+    async with state.context.pool.connection() as connection:
+        verdicts = (await evidence.verdicts(connection, [case]))[case]
+        questions = await evidence.questions(connection, [case])
+        materials = (await evidence.materials(connection, [case]))[case]
+        transitions = (await batches.transitions(connection, [case]))[case]
+    return {
+        **_head(row, scenario),
+        "situation": row.situation,
+        "reasons": reasons(scenario, row, verdicts),
+        "materials_wanted": wanted(scenario, row, verdicts),
+        "materials_offered": offered(scenario, questions),
+        "materials_submitted": sorted({str(each["id"]) for each in materials}),
+        "evidence": [_asked(each, scenario) for each in questions],
+        "transitions": [
+            {
+                "sequence": each["sequence"],
+                "status": each["status"],
+                "dossier_root": each["root"],
+                "transaction": each["tx_hash"],
+                "block": each["block"],
+                "sealed_at": each["sealed_at"],
+                "settled_at": each["settled_at"],
+            }
+            for each in transitions
+        ],
+        "error": row.error,
+    }
+
+
+@router.get("/cases/{case}/dossier")
+async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
+    """The dossier's leaves with their Merkle proofs, as `StandardMerkleTree` of @openzeppelin/merkle-tree verifies them."""
+    await visible(state, case, principal)
+    async with state.context.pool.connection() as connection:
+        rows = (await evidence.leaves(connection, [case]))[case]
+        transitions = (await batches.transitions(connection, [case]))[case]
+    settled = [each for each in transitions if each["settled_at"] is not None]
+    if not settled:
+        raise Refused("案卷尚未上链", detail_en="the dossier is not settled yet", code="not-settled", remedy="稍后再查")
+    last: Any = settled[-1]
+    leaves = [each for each in rows if int(str(each["sequence"])) <= last["sequence"]]
+    tree = dossier_tree(leaves)
+    return {
+        "case": case,
+        "root": last["root"],
+        "steps": [
+            {"step": str(int(t["status"]) << 56 | int(t["sequence"]) << 40 | int(t["binding"])), "root": t["root"]}
+            for t in settled  # type: ignore[call-overload]
+        ],
+        "transaction": last["tx_hash"],
+        "leaf_encoding": ["string", "bytes32", "bytes32"],
+        "leaves": [
+            {
+                "value": [each["kind"], each["salt"], each["content"]],
+                "proof": [to_hex(node) for node in tree.proof(_leaf(each))],
+            }
+            for each in leaves
+        ],
+    }
+
+
+@router.get("/cases/{case}/credential")
+async def credential(case: str, state: Current, principal: Applicant) -> dict[str, Any]:
+    """The credential: the signed part, and the disclosures sealed to the key that the applicant gave."""
+    row, _ = await visible(state, case, principal)
+    async with state.context.pool.connection() as connection:
+        found = (await evidence.credentials(connection, [case])).get(case)
+    if found is None or row.status not in (Status.APPROVED, Status.REVOKED):
+        raise Refused(
+            "尚无电子证照",
+            detail_en="there is no credential: it counts once the chain says approved",
+            code="not-found",
+            remedy="办结后再取 / fetch it after approval",
+        )
+    return {"credential": found["jwt"], "sealed": found["sealed"], "status": row.status}
+
+
+@router.get("/cases/{case}/documents")
+async def documents(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
+    """What the dossier's leaves are the hashes of, as far as it is not sealed: mandates, answers, verdicts."""
+    await visible(state, case, principal)
+    async with state.context.pool.connection() as connection:
+        mandates = (await cases.mandates(connection, [case]))[case]
+        verdicts = (await evidence.verdicts(connection, [case]))[case]
+        questions = await evidence.questions(connection, [case])
+    return {
+        "mandates": mandates,
+        "verdicts": [each["jws"] for each in verdicts],
+        "answers": [each.envelope for each in questions if each.envelope is not None],
+    }
+
+
+@router.get("/cases/{case}/events")
+async def events(case: str, request: Request, state: Current, principal: Anybody) -> StreamingResponse:
+    """The case's story as server-sent events; `Last-Event-ID` resumes."""
+    await visible(state, case, principal)
+    header = request.headers.get("last-event-id", "0")
+    start = int(header) if header.isdecimal() else 0
+
+    async def stream() -> AsyncIterator[str]:
+        position = start
+        while not await request.is_disconnected():
+            async with state.context.pool.connection() as connection:
+                rows = await cases.story(connection, case, after=position)
+                row = await cases.get(connection, case)
+            for each in rows:
+                position = int(str(each["id"]))
+                data = json.dumps({"at": each["at"].isoformat(), **each["detail"]}, ensure_ascii=False)  # type: ignore
+                yield f"id: {position}\nevent: {each['kind']}\ndata: {data}\n\n"
+            if row is None or row.stage == "done":
+                return
+            await asyncio.sleep(SSE_POLL)
+
+    return StreamingResponse(stream(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+async def visible(state: State, case: str, principal: Principal) -> tuple[CaseRow, Scenario]:
+    """A case that the principal may see. Raises Refused (404): whether somebody else's case exists is nobody's business."""
+    async with state.context.pool.connection() as connection:
+        row = await cases.get(connection, case)
+    if row is None or (principal.role == "applicant" and row.subject != principal.subject):
+        raise Refused("没有这个办件", detail_en="there is no such case", code="not-found", remedy="核对办件编号")
+    return row, await state.context.definitions.get(row.version)
+
+
+def reasons(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[str, Any]]:
+    """The reasons of the newest verdicts, in both languages; a refusal says what can be done about it."""
+    newest = _newest(verdicts)
+    known = {rule.id: rule.reason for rule in scenario.rules}
+    found: list[dict[str, Any]] = []
+    for verdict in newest:
+        for name in verdict["rows"]:  # type: ignore[attr-defined]
+            if name in known:
+                found.append({"row": name, "zh": known[name].zh, "en": known[name].en})
+            else:
+                found.append({"row": name, **WRAPPER_REASONS.get(name, {"zh": name, "en": name})})
+    if row.status == Status.REFUSED:
+        found.append({"row": None, **REMEDIES})
+    return found
+
+
+WRAPPER_REASONS = {
+    "COM-06": {
+        "zh": "核验数据未通过校验,请提交对应材料或稍后重试",
+        "en": "Evidence failed verification; bring the material or retry later",
+    },
+    "COM-07": {"zh": "未查询到相关记录,请补充所列材料", "en": "No record found; please bring the materials listed"},
+    "COM-08": {"zh": "核验信息不完整,转人工", "en": "Incomplete evidence; an officer looks at it"},
+}
+"""Reasons of the rows that every scenario has and no table lists."""
+
+
+def wanted(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[str, Any]]:
+    """The materials that the newest notice asks for."""
+    if row.status != Status.RETURNED:
+        return []
+    names = sorted({name for verdict in _newest(verdicts) for name in verdict["materials_wanted"]})  # type: ignore[attr-defined]
+    return [_material(scenario, name) for name in names]
+
+
+def offered(scenario: Scenario, questions: list[QuestionRow]) -> list[dict[str, Any]]:
+    """Materials that may be brought while a department does not answer."""
+    late = {each.item for each in questions if each.state in ("due", "unavailable") and each.tries > 0}
+    return [_material(scenario, each.id) for each in scenario.materials if late & set(each.replaced_by)]
+
+
+def _material(scenario: Scenario, name: str) -> dict[str, Any]:
+    material = scenario.material(name)
+    return {"id": name, "zh": material.name.zh, "en": material.name.en}
+
+
+def _newest(verdicts: list[Row]) -> list[Row]:
+    last = max((int(str(each["sequence"])) for each in verdicts), default=0)
+    return [each for each in verdicts if each["sequence"] == last]
+
+
+def _head(row: CaseRow, scenario: Scenario) -> dict[str, Any]:
+    zh, en = STATUS_NAMES[Status(row.status)]
+    return {
+        "id": row.id,
+        "scenario": row.scenario,
+        "name": {"zh": scenario.name.zh, "en": scenario.name.en},
+        "version": row.version,
+        "binding": row.binding,
+        "status": row.status,
+        "status_name": {"zh": zh, "en": en},
+        "sequence": row.sequence,
+        "outcome": row.verdict_outcome,
+        "stage": row.stage,
+        "day": row.day,
+        "deadline": row.deadline,
+        "submitted_at": row.submitted_at,
+        "settled_at": row.settled_at,
+    }
+
+
+def _asked(row: QuestionRow, scenario: Scenario) -> dict[str, Any]:
+    item = scenario.item(row.item)
+    return {
+        "item": row.item,
+        "type": item.type,
+        "provider": item.provider,
+        "seat": row.seat,
+        "state": row.state,
+        "attempt": row.attempt,
+        "answered_at": row.answered_at,
+        "answer": row.answer_hash,
+    }
+
+
+def _leaf(row: Row) -> Leaf:
+    return Leaf(kind=str(row["kind"]), salt=from_hex(str(row["salt"])), content=from_hex(str(row["content"])))

@@ -1,0 +1,170 @@
+"""Publishing a scenario version and putting it to work: every seat that it names signs, the chain keeps it.
+
+The operator carries the documents around and collects signatures; a gateway signs only what its own policy allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.database import Pool
+from orchestrator.domain.canonical import from_hex
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.scenario import Scenario
+from orchestrator.gateway.client import GatewayClient
+from orchestrator.ledger.sender import Sender
+from orchestrator.ledger.view import LedgerView
+from orchestrator.protocol.keyset import SeatKeys
+from orchestrator.protocol.sheet import Binding, binding_digest
+from orchestrator.store import applications
+
+VALID_SECONDS = 3600
+"""How long collected signatures may be used to bind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Which departments play a scenario's roles in a region: a binding file."""
+
+    region: str
+    identity: str
+    operator: str
+    roles: dict[str, str]
+    """Role to department id, for providers and approvers alike."""
+
+    def departments(self, names: tuple[str, ...]) -> list[str]:
+        """The departments of some roles. Raises Invalid naming a role that the file does not fill."""
+        for name in names:
+            if name not in self.roles:
+                raise Invalid(
+                    field=f"roles.{name}",
+                    detail="落地文件没有安排这个角色",
+                    detail_en="the binding file does not fill this role",
+                    remedy=f"在 roles 下写 {name}: <部门> / add it under roles",
+                )
+        return [self.roles[name] for name in names]
+
+
+class Publisher:
+    """Collects signatures and sends what they allow."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        view: LedgerView,
+        gateways: GatewayClient,
+        sender: Sender,
+        keys: SeatKeys,
+        identity: Any,
+    ) -> None:
+        self._pool = pool
+        self._view = view
+        self._gateways = gateways
+        self._sender = sender
+        self._keys = keys
+        self._identity = identity
+
+    async def publish(self, scenario: Scenario, terms: Terms) -> str | None:
+        """Puts a version on chain, signed by the lead approver's department; the transaction, or None when it is there.
+
+        The same version with other texts amends the texts (a typo is not a new version).
+        """
+        known, texts, _ = await self._view.version(scenario.version)
+        lead = await self._view.seat_by_id(terms.departments(scenario.approvers[:1])[0])
+        await self._keep(scenario)
+        if known and texts == scenario.texts_hash:
+            return None
+        if known:
+            signature, revision = await self._gateways.sign_texts(lead, scenario.definition(), scenario.texts())
+            return await self._sender.send(
+                "Catalog", "amendTexts", from_hex(scenario.version), from_hex(scenario.texts_hash), revision, signature
+            )
+        signature = await self._gateways.sign_publication(lead, scenario.definition(), scenario.texts())
+        return await self._sender.send(
+            "Catalog",
+            "publish",
+            scenario.id,
+            from_hex(scenario.version),
+            from_hex(scenario.texts_hash),
+            lead.number,
+            signature,
+        )
+
+    async def bind(self, scenario: Scenario, terms: Terms) -> int:
+        """Collects the signatures of all named seats and makes the binding live; returns its number.
+
+        A binding with the same seats that is live already is taken as it is.
+        """
+        approvers = [await self._view.seat_by_id(each) for each in terms.departments(scenario.approvers)]
+        providers = [await self._view.seat_by_id(each) for each in terms.departments(scenario.providers)]
+        identity = await self._view.seat_by_id(terms.identity)
+        operator = await self._view.seat_by_id(terms.operator)
+        binding = Binding(
+            version=from_hex(scenario.version),
+            region=int(terms.region),
+            identity=identity.number,
+            operator=operator.number,
+            approvers=tuple(seat.number for seat in approvers),
+            providers=tuple(seat.number for seat in providers),
+            valid_until=int(time.time()) + VALID_SECONDS,
+        )
+        await self._view.refresh()
+        for there in await self._view.bindings():
+            same = (there.version, there.identity, there.operator, there.approvers, there.providers)
+            if there.live and same == (
+                scenario.version,
+                binding.identity,
+                binding.operator,
+                binding.approvers,
+                binding.providers,
+            ):
+                return there.number
+        signatures = await asyncio.gather(*(self._signature(number, scenario, binding) for number in binding.named))
+        await self._identity.put_definition(scenario.version, scenario.definition(), scenario.texts())
+        struct = (
+            binding.version,
+            binding.region,
+            binding.identity,
+            binding.operator,
+            binding.approvers,
+            binding.providers,
+            binding.valid_until,
+        )
+        await self._sender.send("Catalog", "bind", struct, list(signatures))
+        await self._view.refresh()
+        return max(each.number for each in await self._view.bindings() if each.version == scenario.version)
+
+    async def retire(self, number: int, department: str) -> str:
+        """Ends a binding for new cases, signed by one of its seats; returns the transaction."""
+        seat = await self._view.seat_by_id(department)
+        signature = await self._gateways.sign_retirement(seat, number)
+        return await self._sender.send("Catalog", "retire", number, seat.number, signature)
+
+    async def _signature(self, number: int, scenario: Scenario, binding: Binding) -> bytes:
+        if self._keys.chain.address == (await self._view.seat(number)).signer:
+            return self._keys.chain.sign_hash(binding_digest(self._view.domain("Catalog"), binding))
+        seat = await self._view.seat(number)
+        try:
+            return await self._gateways.sign_binding(seat, scenario.definition(), scenario.texts(), binding)
+        except LianbanError as error:
+            raise Refused(
+                f"{seat.keyset.name['zh']}没有签署落地:{error.detail}",
+                detail_en=f"{seat.keyset.name['en']} did not sign: {error.detail_en}",
+                code=error.code,
+                remedy=error.remedy,
+            ) from error
+
+    async def _keep(self, scenario: Scenario) -> None:
+        async with self._pool.connection() as connection:
+            await applications.keep_definition(
+                connection,
+                version=scenario.version,
+                scenario=scenario.id,
+                definition=scenario.definition(),
+                texts=scenario.texts(),
+                texts_hash=scenario.texts_hash,
+            )
