@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from orchestrator.domain.conditions import holds
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.plan import materials_needed
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem, Material, Subject
 from orchestrator.domain.situations import plain_situation, read_situation
@@ -26,7 +27,7 @@ class Role:
 
     subject: Subject
     principal: bool
-    """Whether it is the person who signs."""
+    """Whether the person who signs is in it: its first subject, where it has several."""
     given: dict[str, Any]
     """Declared attributes that the situation answers already."""
 
@@ -79,11 +80,7 @@ def needs_of(scenario: Scenario, binding: BindingView, answers: Mapping[str, Any
             for item in scenario.evidence
             if holds(item.when, situation)
         ),
-        materials=tuple(
-            material
-            for material in scenario.materials
-            if not material.given_by_request and holds(material.when, situation)
-        ),
+        materials=materials_needed(scenario, situation),
     )
 
 

@@ -18,7 +18,7 @@ from orchestrator.identity.flow import Entered, Flow, Person, Step
 from orchestrator.identity.mandates import MANDATE_DAYS
 from orchestrator.identity.needs import Needs, Role
 from orchestrator.identity.notice import NoticeLine, Words
-from orchestrator.identity.subjects import ID_LABELS, NAMED, rows_shown
+from orchestrator.identity.subjects import ID_LABELS, NAMED, id_label, rows_shown
 
 View = dict[str, Any]
 
@@ -30,6 +30,7 @@ TITLES: Final[dict[str, Words]] = {
     "face": {"zh": "人脸识别(可选)", "en": "Face check (optional)"},
     "confirm": {"zh": "确认并签署", "en": "Confirm and sign"},
     "consented": {"zh": "已同意", "en": "You have agreed"},
+    "stopped": {"zh": "无法继续", "en": "This cannot go on"},
     "declined": {"zh": "已拒绝", "en": "You have refused"},
 }
 
@@ -64,7 +65,7 @@ def subjects_view(needs: Needs, person: Person, form: Mapping[str, str]) -> View
         for index in range(rows_shown(role, form)):
             groups.append(_subject_group(role, index, person, form))
     actions = [_NEXT]
-    if any(role.subject.many and not role.principal for role in needs.roles):
+    if any(role.subject.many for role in needs.roles):
         actions.append(_action("more", "添加一行", "Add a row", primary=False))
     paragraphs = [
         {
@@ -80,6 +81,7 @@ def entered_form(subjects: Mapping[str, Sequence[Entered]] | None) -> dict[str, 
     form: dict[str, str] = {}
     for role, listed in (subjects or {}).items():
         for index, entered in enumerate(listed):
+            form[f"{role}.{index}.type"] = entered.type
             form[f"{role}.{index}.id"] = entered.id
             form[f"{role}.{index}.name"] = entered.name
             for name, value in entered.attributes.items():
@@ -185,6 +187,11 @@ def answered_view(agreed: bool) -> View:
     return _view("consented" if agreed else "declined", [text])
 
 
+def error_view(error: LianbanError) -> View:
+    """A page without a form: this flow cannot go on here."""
+    return {**with_errors(_view("stopped", []), [error]), "action": "", "csrf": ""}
+
+
 def with_errors(view: View, errors: Sequence[LianbanError]) -> View:
     """The view with what was wrong, field by field."""
     listed = [
@@ -224,11 +231,17 @@ def _notice_paragraphs(needs: Needs, operator: Words, approvers: Sequence[Words]
 
 def _subject_group(role: Role, index: int, person: Person, form: Mapping[str, str]) -> dict[str, Any]:
     prefix = f"{role.subject.id}.{index}."
-    given = {prefix + "id": person.number, prefix + "name": person.name} if role.principal else {}
-    id_label = ID_LABELS.get(role.subject.id_type, {"zh": "编号", "en": "identifier"})
+    principal = role.principal and index == 0
+    given = {prefix + "id": person.number, prefix + "name": person.name} if principal else {}
     required = index == 0
-    fields = [_subject_field(prefix + "id", id_label, given, form, required)]
-    if role.subject.id_type in NAMED:
+    fields = []
+    if len(role.subject.id_type) > 1 and not principal:
+        kinds = [{"value": kind, "label": id_label((kind,))} for kind in role.subject.id_type]
+        value = form.get(prefix + "type", "")
+        label = {"zh": "证件类型", "en": "kind of identifier"}
+        fields.append(_field(prefix + "type", "select", label, value=value, required=False, options=kinds))
+    fields.append(_subject_field(prefix + "id", id_label(role.subject.id_type), given, form, required))
+    if NAMED.intersection(role.subject.id_type):
         fields.append(_subject_field(prefix + "name", {"zh": "姓名或名称", "en": "name"}, given, form, required))
     for attribute in role.subject.attributes:
         fields.append(_attribute_field(role, f"{prefix}attributes.{attribute.id}", attribute, form, required))

@@ -82,18 +82,17 @@ def co_consents(
 
 def rows_shown(role: Role, form: Mapping[str, str]) -> int:
     """How many rows the form of a role shows: what was entered, and for a role of many one more that is empty."""
-    if not role.subject.many or role.principal:
+    if not role.subject.many:
         return 1
-    entered = [index for index in range(MAX_SUBJECTS) if _filled(role, index, form)]
-    return min(MAX_SUBJECTS, max(entered, default=-1) + 2)
+    return min(MAX_SUBJECTS, max(_rows(role, form)) + 2)
 
 
 def _rows(role: Role, form: Mapping[str, str]) -> list[int]:
-    """The rows that count: the first one always, further ones when anything is in them."""
-    if not role.subject.many or role.principal:
+    """The rows that count: the principal's own, and every one in which anything is entered; at least the first."""
+    if not role.subject.many:
         return [0]
     filled = [index for index in range(MAX_SUBJECTS) if _filled(role, index, form)]
-    return filled or [0]
+    return sorted({0, *filled}) if role.principal else filled or [0]
 
 
 def _filled(role: Role, index: int, form: Mapping[str, str]) -> bool:
@@ -103,11 +102,11 @@ def _filled(role: Role, index: int, form: Mapping[str, str]) -> bool:
 
 def _read(role: Role, index: int, form: Mapping[str, str], person: Person, faults: list[Invalid]) -> Entered:
     prefix = f"{role.subject.id}.{index}."
-    if role.principal:
-        identifier, name = person.number, person.name
+    if role.principal and index == 0:
+        id_type, identifier, name = "citizen", person.number, person.name
     else:
-        identifier = _identifier(role.subject.id_type, form.get(prefix + "id", ""), prefix + "id")
-        name = _name(role.subject.id_type, form.get(prefix + "name", ""), prefix + "name")
+        id_type, identifier = _identifier(role.subject.id_type, form, prefix)
+        name = _name(id_type, form.get(prefix + "name", ""), prefix + "name")
     attributes: dict[str, Any] = {}
     for attribute in role.subject.attributes:
         if attribute.id in role.given:
@@ -121,28 +120,47 @@ def _read(role: Role, index: int, form: Mapping[str, str], person: Person, fault
         else:
             if value is not None:
                 attributes[attribute.id] = value
-    return Entered(type=role.subject.id_type, id=identifier, name=name, attributes=attributes)
+    return Entered(type=id_type, id=identifier, name=name, attributes=attributes)
 
 
-def _identifier(id_type: str, text: str, field: str) -> str:
-    value = unicodedata.normalize("NFKC", text).strip()
-    label = ID_LABELS.get(id_type, {"zh": "编号", "en": "identifier"})
+def _identifier(id_types: tuple[str, ...], form: Mapping[str, str], prefix: str) -> tuple[str, str]:
+    """Kind and normal form of an identifier: of the kind that was chosen, else of the first that it fits."""
+    field = prefix + "id"
+    value = unicodedata.normalize("NFKC", form.get(field, "")).strip()
+    label = id_label(id_types)
     if not value:
         raise _fault(field, f"请填写{label['zh']}", f"Enter the {label['en']}", "必填 / required")
-    if id_type in NAMED:
-        value = value.upper()
+    chosen = form.get(prefix + "type", "")
+    if chosen and chosen not in id_types:
+        raise _fault(prefix + "type", "证件类型不可选", "This kind is no choice here", " / ".join(id_types))
+    problems: list[tuple[str, str]] = []
+    for id_type in (chosen,) if chosen else id_types:
+        normal = value.upper() if id_type in NAMED else value
+        problem = _problem(id_type, normal)
+        if problem is None:
+            return id_type, normal
+        problems.append((id_type, problem))
+    id_type, problem = problems[0]
+    detail, _, detail_en = problem.partition(" / ")
+    raise _fault(field, detail, detail_en, f"请对照{_DOCUMENTS.get(id_type, '证件 / the document')}")
+
+
+def _problem(id_type: str, value: str) -> str | None:
     match id_type:
         case "citizen":
-            problem = citizen_number_problem(value)
+            return citizen_number_problem(value)
         case "uscc":
-            problem = uscc_problem(value)
+            return uscc_problem(value)
         case _:
-            accepted = _OTHER_ID.fullmatch(value)
-            problem = None if accepted else f"{label['zh']}格式不正确 / This is not a valid {label['en']}"
-    if problem is not None:
-        detail, _, detail_en = problem.partition(" / ")
-        raise _fault(field, detail, detail_en, f"请对照{_DOCUMENTS.get(id_type, '证件 / the document')}")
-    return value
+            label = id_label((id_type,))
+            fits = _OTHER_ID.fullmatch(value)
+            return None if fits else f"{label['zh']}格式不正确 / This is not a valid {label['en']}"
+
+
+def id_label(id_types: tuple[str, ...]) -> dict[str, str]:
+    """What the form calls an identifier of these kinds."""
+    labels = [ID_LABELS.get(id_type, {"zh": "编号", "en": "identifier"}) for id_type in id_types]
+    return {language: " / ".join(label[language] for label in labels) for language in ("zh", "en")}
 
 
 def _name(id_type: str, text: str, field: str) -> str:
