@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
@@ -74,5 +75,5 @@ class Steps:
 
     def _line(self, mark: str, zh: str, en: str, began: float, found: str) -> None:
         seconds = f"[dim]{time.monotonic() - began:5.1f} s[/dim]"
-        tail = f"  [cyan]{found}[/cyan]" if found else ""
+        tail = f"  [cyan]{escape(found)}[/cyan]" if found else ""
         self.console.print(f"{mark} {seconds}  {zh} [dim]{en}[/dim]{tail}", soft_wrap=True)

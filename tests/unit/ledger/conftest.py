@@ -1,0 +1,20 @@
+"""One Anvil for the tests of a module; each test deploys from an account of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.devnet.anvil import open_node
+
+
+@pytest.fixture(scope="module")
+def node_url() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="lianban-test-"))
+    with open_node(None, folder) as url:
+        yield url
+    shutil.rmtree(folder)
