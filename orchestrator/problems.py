@@ -45,6 +45,11 @@ TITLES: dict[int, tuple[str, str]] = {
 
 STATUS_OF_CODE: dict[str, int] = {
     "not-found": 404,
+    "unknown-scenario": 404,
+    "unknown-state": 400,
+    "case-closed": 409,
+    "request-in-progress": 409,
+    "not-settled": 404,
     "unknown-seat": 404,
     "unknown-version": 404,
     "not-signed-in": 401,

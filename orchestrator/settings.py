@@ -66,6 +66,18 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=0, ge=0, le=65535)
     """Port of the first gateway process; further ones take free ports."""
 
+    portal_origin: str | None = None
+    """Where people reach the portal, e.g. `https://portal.example`. None: `http://host:portal_port`."""
+
+    identity_origin: str | None = None
+    """Where people reach the identity seat: an origin of its own. None: `http://host:identity_port`."""
+
+    operator: str = "haidian-government-services"
+    """The department that runs this orchestrator; its keys lie in `keys_dir`."""
+
+    identity: str = "beijing-public-security"
+    """The department whose online identity service signs people in here. Never the operator."""
+
     gateway_timeout: float = Field(default=10.0, gt=0)
     """Seconds that one request to a gateway may take."""
 
@@ -122,6 +134,41 @@ class Settings(BaseSettings):
                 raise ValueError("passphrase_file: production names the file with the keys' passphrase")
         return self
 
+    def portal_url(self) -> str:
+        """The portal's origin. Raises Invalid when no port is known."""
+        return self._origin(self.portal_origin, self.portal_port, "PORTAL_PORT")
+
+    def identity_url(self) -> str:
+        """The identity seat's origin. Raises Invalid when no port is known."""
+        return self._origin(self.identity_origin, self.identity_port, "IDENTITY_PORT")
+
+    def require_database_url(self) -> str:
+        """The PostgreSQL server. Raises Invalid when none is named and no devnet runs in the data folder."""
+        return self._required(self.database_url, "DATABASE_URL")
+
+    def require_node_url(self) -> str:
+        """The node. Raises Invalid when none is named and no devnet runs in the data folder."""
+        return self._required(self.node_url, "NODE_URL")
+
+    def _origin(self, given: str | None, port: int, variable: str) -> str:
+        return given or f"http://{self.host}:{self._required(port, variable)}"
+
+    def _required(self, value: Any, variable: str) -> Any:
+        if not value:
+            raise Invalid(
+                field=PREFIX + variable,
+                detail=f"缺少设置 {PREFIX}{variable}",
+                detail_en=f"setting {PREFIX}{variable} is missing, and no devnet runs in {self.data_dir.name}/",
+                remedy=f"先运行 make demo,或设置 {PREFIX}{variable} / run make demo first, or set {PREFIX}{variable}",
+                code="setting-missing",
+            )
+        return value
+
+    @property
+    def services_file(self) -> Path:
+        """The settings of the devnet that runs on this data folder, for other commands on it."""
+        return self.data_dir / "services.env"
+
     @property
     def logs_dir(self) -> Path:
         """Where the services that we start write their logs."""
@@ -167,7 +214,8 @@ def load_settings(**given: Any) -> Settings:
     Raises Invalid naming the first wrong variable. The message holds no value, since a value may be a secret.
     """
     try:
-        return Settings(**given)
+        folder = Path(given.get("data_dir") or os.environ.get(PREFIX + "DATA_DIR") or "var")
+        return Settings(_env_file=folder / "services.env", **given)
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")

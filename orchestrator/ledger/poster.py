@@ -89,10 +89,7 @@ class Poster:
             "settle",
             [(t.case_id, t.root, t.step) for t in transitions],
             [(s.seat, s.valid_until, sum(1 << i for i in s.covers), s.signature) for s in sheets],
-            [
-                (h.seat, h.old_size, h.old_root, h.new_size, h.new_root, list(h.proof), h.signature)
-                for h in heads
-            ],
+            [(h.seat, h.old_size, h.old_root, h.new_size, h.new_root, list(h.proof), h.signature) for h in heads],
         )
 
     async def sign(
@@ -125,7 +122,9 @@ class Poster:
             "maxPriorityFeePerGas": 10**9,
         }
         signed = self._account.sign_transaction(transaction)
-        return SignedTransaction(nonce=nonce, hash="0x" + signed.hash.hex().removeprefix("0x"), raw=bytes(signed.raw_transaction))
+        return SignedTransaction(
+            nonce=nonce, hash="0x" + signed.hash.hex().removeprefix("0x"), raw=bytes(signed.raw_transaction)
+        )
 
     async def send(self, raws: Sequence[bytes]) -> None:
         """Hands transactions to the node. What it already knows is fine; any other refusal is raised as Unavailable."""

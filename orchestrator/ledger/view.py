@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from eth_utils.address import to_checksum_address
+
 from orchestrator.domain.canonical import from_hex, keccak, to_hex
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.ledger.abi import ContractAbi, Log
@@ -77,7 +79,9 @@ class LedgerView:
         for seat in (await self._fresh()).seats.values():
             if seat.keyset.id == department:
                 return seat
-        raise Invalid(field="seat", detail="没有这个部门的席位", detail_en="the department has no seat", code="unknown-seat")
+        raise Invalid(
+            field="seat", detail="没有这个部门的席位", detail_en="the department has no seat", code="unknown-seat"
+        )
 
     async def binding(self, number: int) -> BindingView:
         """A binding. Raises Invalid when there is none."""
@@ -85,7 +89,9 @@ class LedgerView:
         if number not in bindings:
             bindings = (await self._fresh(force=True)).bindings
         if number not in bindings:
-            raise Invalid(field="binding", detail="没有这个落地", detail_en="there is no such binding", code="unknown-binding")
+            raise Invalid(
+                field="binding", detail="没有这个落地", detail_en="there is no such binding", code="unknown-binding"
+            )
         return bindings[number]
 
     async def bindings(self) -> list[BindingView]:
@@ -108,12 +114,20 @@ class LedgerView:
 
     async def version(self, version: str) -> tuple[str, str, int]:
         """Scenario, texts hash and publisher of a published version; an empty scenario when nobody published it."""
+        scenario, texts, _, publisher = await self._published(version)
+        return scenario, to_hex(texts), publisher
+
+    async def texts_revision(self, version: str) -> int:
+        """How often a published version's texts were amended."""
+        return int((await self._published(version))[2])
+
+    async def _published(self, version: str) -> tuple[str, bytes, int, int]:
         abi = self._abi["Catalog"]
         data = await self._rpc.call(
             "eth_call", [{"to": self.address("Catalog"), "data": abi.call("versionOf", from_hex(version))}, "latest"]
         )
-        scenario, texts, _, publisher = abi.result("versionOf", data)[0]
-        return scenario, to_hex(texts), publisher
+        scenario, texts, revision, publisher = abi.result("versionOf", data)[0]
+        return scenario, texts, revision, publisher
 
     async def refresh(self) -> None:
         """Reads up to the newest block now."""
@@ -161,11 +175,14 @@ class LedgerView:
             case "SeatAdmitted" | "SeatRotated":
                 keyset = Keyset.parse(log.args["keyset"])
                 if keccak(log.args["keyset"]) != log.args["keysetHash"]:
-                    raise Unavailable("节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node")
+                    raise Unavailable(
+                        "节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node"
+                    )
                 number = log.args["seat"]
                 before = state.seats.get(number)
                 active = before.active if before and log.name == "SeatRotated" else True
-                state.seats[number] = SeatView(number=number, keyset=keyset, signer=log.args["signer"], active=active)
+                signer = to_checksum_address(log.args["signer"])
+                state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=active)
             case "SeatSuspended" | "SeatRemoved":
                 state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=False)
             case "SeatReinstated":

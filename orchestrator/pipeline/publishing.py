@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.database import Pool
 from orchestrator.domain.canonical import from_hex
@@ -48,6 +48,14 @@ class Terms:
         return [self.roles[name] for name in names]
 
 
+class IdentitySeat(Protocol):
+    """The identity seat as far as publishing needs it."""
+
+    async def put_definition(self, version: str, definition: dict[str, Any], texts: dict[str, Any]) -> None:
+        """Gives it a version's documents."""
+        ...
+
+
 class Publisher:
     """Collects signatures and sends what they allow."""
 
@@ -59,7 +67,7 @@ class Publisher:
         gateways: GatewayClient,
         sender: Sender,
         keys: SeatKeys,
-        identity: Any,
+        identity: IdentitySeat,
     ) -> None:
         self._pool = pool
         self._view = view
@@ -79,7 +87,10 @@ class Publisher:
         if known and texts == scenario.texts_hash:
             return None
         if known:
-            signature, revision = await self._gateways.sign_texts(lead, scenario.definition(), scenario.texts())
+            revision = await self._view.texts_revision(scenario.version) + 1
+            signature = await self._gateways.sign_publication(
+                lead, scenario.definition(), scenario.texts(), revision=revision
+            )
             return await self._sender.send(
                 "Catalog", "amendTexts", from_hex(scenario.version), from_hex(scenario.texts_hash), revision, signature
             )
@@ -149,7 +160,16 @@ class Publisher:
             return self._keys.chain.sign_hash(binding_digest(self._view.domain("Catalog"), binding))
         seat = await self._view.seat(number)
         try:
-            return await self._gateways.sign_binding(seat, scenario.definition(), scenario.texts(), binding)
+            terms = {
+                "version": scenario.version,
+                "region": f"{binding.region:06d}",
+                "identity": binding.identity,
+                "operator": binding.operator,
+                "approvers": list(binding.approvers),
+                "providers": list(binding.providers),
+                "valid_until": binding.valid_until,
+            }
+            return await self._gateways.sign_binding(seat, scenario.definition(), scenario.texts(), terms)
         except LianbanError as error:
             raise Refused(
                 f"{seat.keyset.name['zh']}没有签署落地:{error.detail}",
