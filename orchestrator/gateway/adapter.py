@@ -8,7 +8,6 @@ database itself check every statement.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from orchestrator.domain.catalogue import ClaimType, DepartmentProfile, EvidenceType, owner_of, parse_document, with_ids
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.names import DOTS, SPACES
 from orchestrator.domain.texts import Text
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -24,18 +24,7 @@ SqlType = Annotated[
     str, StringConstraints(pattern=r"^((char|varchar)\(\d+\)|numeric\(\d+,\d+\)|integer|bigint|date|text|boolean)$")
 ]
 
-_DOTS = "•・‧∙⋅◦․."
-_SPACES = " \t\n\r\u00a0\u200b\u3000\ufeff"
-_PLAIN = str.maketrans(_DOTS, "·" * len(_DOTS), _SPACES)
 _SHORTHAND = re.compile(r"\$(name|date)\(([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?)\)")
-
-
-def plain_name(name: str) -> str:
-    """A name as names are compared: NFKC, one middle dot for all its variants, no spaces.
-
-    Rare characters are left alone: 䶮 and 龑 are two characters, and one is not silently taken for the other.
-    """
-    return unicodedata.normalize("NFKC", name).translate(_PLAIN)
 
 
 class Column(BaseModel):
@@ -184,8 +173,8 @@ def _write_out(match: re.Match[str]) -> str:
     column = match[2]
     if kind == "date":
         return f"(case when {column} ~ '^[0-9]{{8}}$' and pg_input_is_valid({column}, 'date') then {column}::date end)"
-    spaces = "".join(f"\\{ord(c):04X}" for c in _SPACES)
-    return f"translate(normalize({column}, NFKC), U&'{_DOTS}{spaces}', '{'·' * len(_DOTS)}')"
+    spaces = "".join(f"\\{ord(c):04X}" for c in SPACES)
+    return f"translate(normalize({column}, NFKC), U&'{DOTS}{spaces}', '{'·' * len(DOTS)}')"
 
 
 def _add(into: dict[str, Any], name: str, value: Any, where: str) -> None:

@@ -22,7 +22,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, Unavailable
-from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand, plain_name
+from orchestrator.domain.names import plain_name
+from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand
 
 Value = bool | str | int | None
 """True, False or `"unknown"` for predicates; else JSON: dates as ISO 8601, decimals as strings with all digits."""
