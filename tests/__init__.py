@@ -1,0 +1,1 @@
+"""Tests; `tests/support` holds what several of them share."""

@@ -1,0 +1,30 @@
+"""What tests share: a PostgreSQL server for those that need one, and asyncio for those that are coroutines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.devnet.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Coroutines run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def pg_admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DSN of a superuser on a real PostgreSQL server: `LIANBAN_TEST_DATABASE`, or the embedded server in a new folder."""
+    given = os.environ.get("LIANBAN_TEST_DATABASE")
+    if given:
+        yield given
+        return
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
