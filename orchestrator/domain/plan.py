@@ -144,10 +144,11 @@ def materials_due(scenario: Scenario, answers: Mapping[str, Any], unknown_items:
 
 def _left(scenario: Draft, situation: Mapping[str, Any], *, unknown_items: frozenset[str]) -> tuple[str, ...]:
     asked = {item.id for item in scenario.evidence if item.purpose == "decide" and holds(item.when, situation)}
+    needed = {material.id for material in materials_needed(scenario, situation)}
     left = []
-    for material in materials_needed(scenario, situation):
+    for material in scenario.materials:
         standing_in = asked.intersection(material.replaced_by)
-        if not standing_in or standing_in & unknown_items:
+        if standing_in & unknown_items or (material.id in needed and not standing_in):
             left.append(material.id)
     return tuple(left)
 

@@ -141,7 +141,13 @@ def _references(draft: Draft) -> Iterator[Problem]:
             if attribute.from_question is not None and attribute.from_question not in questions:
                 path = ("subjects", n, "attributes", m, "from_question")
                 yield _unknown(path, "问题", "question", attribute.from_question, set(questions))
+    for n, material in enumerate(draft.materials):
+        if material.answered_by is not None and material.answered_by not in questions:
+            yield _unknown(("materials", n, "answered_by"), "问题", "question", material.answered_by, set(questions))
     for n, push in enumerate(draft.pushes):
+        for key, role in push.prefill.items():
+            if role not in roles:
+                yield _unknown(("pushes", n, "prefill", key), "核验对象", "subject role", role, roles)
         if push.recipient not in {"holder", *draft.providers, *draft.approvers}:
             yield _unknown(("pushes", n, "recipient"), "接收方", "recipient", push.recipient, set(draft.providers))
 
@@ -315,7 +321,7 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
         f"form.{question.id}.{part}"
         for question in draft.questions
         for part in (
-            ("holder", "bank", "number") if question.type == "bank_account" else [entry.id for entry in question.fields]
+            ("holder", "bank", "number", "last_four") if question.type == "bank_account" else [entry.id for entry in question.fields]
         )
     } | {f"form.{question.id}" for question in draft.questions if question.type in ("list", "bank_account")}
     known = {each.name for each in inputs} | ISSUE_SOURCES | records
@@ -335,12 +341,11 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
     for n, push in enumerate(draft.pushes):
         for name in sorted(names(push.given) - every):
             yield _unknown(("pushes", n, "if", name), "核验项", "claim", name, every)
-        for key, name in push.prefill.items():
-            if name not in known:
-                yield _unknown(("pushes", n, "prefill", key), "输入项", "input", name, known)
+        if push.end is not None and push.end not in known:
+            yield _unknown(("pushes", n, "end"), "输入项", "input", push.end, known)
     read = {name for rule in draft.rules for name in rule.reads()}
     read |= {name for derived in draft.derived for name in derived.of}
-    read |= {name for push in draft.pushes for name in (*names(push.given), *push.prefill.values())}
+    read |= {name for push in draft.pushes for name in names(push.given)}
     read |= {each.source for each in draft.result.fields}
     for n, item in enumerate(draft.evidence):
         for m, claim in enumerate(item.claims):
@@ -412,14 +417,6 @@ def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
                 "In some situation none of the evidence that replaces it is asked",
                 "核对 when / align the conditions",
             )
-        for name in material.replaced_by:
-            if not needed and name in asked:
-                yield _problem(
-                    ("materials", n, "when"),
-                    f"{name} 在不需要该材料的情形下也会询问",
-                    f"{name} is asked in a situation that does not need this material",
-                    "核对 when / align the conditions",
-                )
     for kind in ("before", "after"):
         if not any(holds(term.when, situation) for term in getattr(draft.deadline, kind)):
             yield _problem(

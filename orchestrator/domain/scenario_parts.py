@@ -127,6 +127,8 @@ class Material(Part):
     """Evidence items that stand in for it: all of those that are asked in the situation."""
     given_by_request: StrictBool = False
     """Comes up only when a rule returns the case for it."""
+    answered_by: Name | None = None
+    """The question of the form whose answer this is; no document is handed in."""
     fields: tuple[Entry, ...] = ()
     """What is declared with it; rules read it as `material.<id>.<field>`."""
 
@@ -303,19 +305,30 @@ class Result(Part):
         return value
 
 
+def _tri(value: Any) -> Any:
+    """A condition over claims, in which predicates are written as booleans and compared as texts."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return {key: _tri(item) for key, item in value.items()}
+    return [_tri(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 class Push(Part):
-    """What an approved case opens or tells its holder next."""
+    """What an approved case opens or tells next."""
 
     id: Slug
     when: Condition = ALWAYS
-    given: Annotated[Condition, Field(alias="if")] = ALWAYS
-    """Over claims as `<role>.<claim>`: `"true"`, `"false"` or `"unknown"`; asked under purpose `push` or known from deciding."""
+    given: Annotated[Condition, BeforeValidator(_tri), Field(alias="if")] = ALWAYS
+    """Over claims as `<role>.<claim>`: "true", "false" or "unknown"; asked under purpose `push`, or open when deciding."""
     target: Slug | None = None
     """Scenario that it opens."""
     recipient: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "holder"
     """The holder, or the department role that is told."""
     days_before_end: StrictInt | None = None
     """Sent that many days before the result ends, rather than at once."""
+    end: str | None = None
+    """The date input that counts as the end, when it is not the result's own."""
     message: Text
-    prefill: dict[str, str] = Field(default_factory=dict)
-    """Answers or attributes of the target, each from an input of this case."""
+    prefill: dict[Name, Name] = Field(default_factory=dict)
+    """Subject roles of the target that are filled with a role of this case."""
