@@ -23,7 +23,7 @@ deploy_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 def devnet() -> None:
     """启动本地链与数据库，直到 Ctrl-C · run the devnet's node and database until Ctrl-C.
 
-    Prints the settings with which other commands use them; commands on the same data folder find them by themselves.
+    Prints the settings with which other commands use them.
     """
     settings = load_settings()
     steps = Steps()
