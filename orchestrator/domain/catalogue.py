@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.texts import Text
 
-SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory"]
+SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory", "name"]
 """What identifies a subject: a citizen number (GB 11643), a unified social credit code (GB 32100), the number of a
 title to real estate, a unit code (GB/T 37346), an online contract's number, a laboratory's number."""
 
