@@ -1,0 +1,213 @@
+"""Query logs against the recursive definitions of RFC 9162."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.canonical import from_hex
+from orchestrator.protocol import querylog as log
+
+VECTORS = Path(__file__).parents[2] / "vectors/protocol"
+
+
+def split(n: int) -> int:
+    k = 1
+    while k * 2 < n:
+        k *= 2
+    return k
+
+
+def naive_root(leaves: list[bytes]) -> bytes:
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaves[0]
+    k = split(len(leaves))
+    return hashlib.sha256(b"\1" + naive_root(leaves[:k]) + naive_root(leaves[k:])).digest()
+
+
+def naive_path(m: int, leaves: list[bytes]) -> list[bytes]:
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    if m < k:
+        return [*naive_path(m, leaves[:k]), naive_root(leaves[k:])]
+    return [*naive_path(m - k, leaves[k:]), naive_root(leaves[:k])]
+
+
+def naive_consistency(m: int, leaves: list[bytes], complete: bool = True) -> list[bytes]:
+    if m == len(leaves):
+        return [] if complete else [naive_root(leaves)]
+    k = split(len(leaves))
+    if m <= k:
+        return [*naive_consistency(m, leaves[:k], complete), naive_root(leaves[k:])]
+    return [*naive_consistency(m - k, leaves[k:], False), naive_root(leaves[:k])]
+
+
+LEAVES = [log.leaf_hash(f"entry {i}".encode()) for i in range(300)]
+
+
+class Store:
+    """Nodes by place; counts what is read and refuses to change a node."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[log.Place, bytes] = {}
+        self.size = 0
+
+    def read(self, places: list[log.Place]) -> dict[log.Place, bytes]:
+        assert len(set(places)) == len(places)
+        return {place: self.nodes[place] for place in places}
+
+    def append(self, leaves: list[bytes]) -> log.LogTree:
+        tree = log.LogTree(self.size, self.read(log.nodes_for_append(self.size)))
+        new = tree.append(leaves)
+        assert not new.keys() & self.nodes.keys()
+        self.nodes |= new
+        self.size = tree.size
+        return tree
+
+
+def filled(size: int) -> Store:
+    store = Store()
+    store.append(LEAVES[:size])
+    return store
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=7))
+def test_append__any_batches__root_paths_and_consistency_from_the_frontier_alone(batches: list[int]) -> None:
+    store = Store()
+    for count in batches:
+        before = store.size
+        tree = store.append(LEAVES[before : before + count])
+        so_far = LEAVES[: tree.size]
+        assert tree.root() == naive_root(so_far)
+        for index in range(before, tree.size):
+            path = tree.inclusion_proof(index)
+            assert path == naive_path(index, so_far)
+            assert log.verify_inclusion(LEAVES[index], index, tree.size, path, tree.root())
+        proof = tree.consistency_proof(before)
+        assert proof == (naive_consistency(before, so_far) if before else [])
+        assert log.verify_consistency(before, naive_root(LEAVES[:before]), tree.size, tree.root(), proof)
+
+
+@given(st.integers(1, 280), st.data())
+def test_proofs__any_leaf_or_earlier_size__from_the_named_nodes(size: int, data: st.DataObject) -> None:
+    store, leaves = filled(size), LEAVES[:size]
+    index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size))
+
+    inclusion = log.LogTree(size, store.read(log.nodes_for_inclusion(index, size))).inclusion_proof(index)
+    assert inclusion == naive_path(index, leaves)
+    consistency = log.LogTree(size, store.read(log.nodes_for_consistency(old, size))).consistency_proof(old)
+    assert consistency == (naive_consistency(old, leaves) if old else [])
+    assert log.LogTree(size, store.read(log.nodes_for_root(size))).root() == naive_root(leaves)
+
+
+@given(st.integers(1, 2**40), st.data())
+def test_nodes_for__huge_logs__few_nodes(size: int, data: st.DataObject) -> None:
+    index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size))
+    assert len(log.nodes_for_append(size)) <= 41
+    assert len(log.nodes_for_inclusion(index, size)) <= 82
+    assert len(log.nodes_for_consistency(old, size)) <= 82
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8, 20])
+def test_verify_inclusion__every_other_claim__false(size: int) -> None:
+    store, root = filled(size), naive_root(LEAVES[:size])
+    for index in range(size):
+        path = log.LogTree(size, store.nodes).inclusion_proof(index)
+        assert log.verify_inclusion(LEAVES[index], index, size, path, root)
+        assert not log.verify_inclusion(LEAVES[index + 1], index, size, path, root)
+        assert not log.verify_inclusion(LEAVES[index], index, size, path, bytes(32))
+        assert not log.verify_inclusion(LEAVES[index], index, size, [*path, bytes(32)], root)
+        assert not log.verify_inclusion(LEAVES[index], -1, size, path, root)
+        assert not log.verify_inclusion(LEAVES[index], size, size, path, root)
+        for other in range(size):
+            assert log.verify_inclusion(LEAVES[index], other, size, path, root) == (other == index)
+        if path:
+            assert not log.verify_inclusion(LEAVES[index], index, size, path[:-1], root)
+            assert not log.verify_inclusion(LEAVES[index], index, size, [path[0][::-1], *path[1:]], root)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8, 20])
+def test_verify_consistency__every_other_claim__false(size: int) -> None:
+    nodes, root = filled(size).nodes, naive_root(LEAVES[:size])
+    for old in range(size + 1):
+        old_root = naive_root(LEAVES[:old])
+        proof = log.LogTree(size, nodes).consistency_proof(old)
+        assert log.verify_consistency(old, old_root, size, root, proof)
+        assert not log.verify_consistency(old, bytes(32), size, root, proof)
+        assert not log.verify_consistency(old, old_root, size, root, [*proof, bytes(32)])
+        assert not log.verify_consistency(size + 1, old_root, size, root, proof)
+        assert not log.verify_consistency(-1, old_root, size, root, proof)
+        if proof:
+            assert not log.verify_consistency(old, old_root, size, bytes(32), proof)
+            assert not log.verify_consistency(old, old_root, size, root, proof[:-1])
+            assert not log.verify_consistency(old, old_root, size, root, [])
+            for place in range(len(proof)):
+                spoilt = [node[::-1] if i == place else node for i, node in enumerate(proof)]
+                assert not log.verify_consistency(old, old_root, size, root, spoilt)
+
+
+@given(st.integers(2, 60), st.data())
+def test_verify_consistency__a_forgotten_entry__no_proof_of_ours_hides_it(size: int, data: st.DataObject) -> None:
+    old = data.draw(st.integers(1, size - 1))
+    lost = data.draw(st.integers(0, old - 1))
+    rewritten = [*LEAVES[:lost], *LEAVES[lost + 1 : size + 1]]
+    store = Store()
+    tree = store.append(rewritten)
+    proof = log.LogTree(size, store.nodes).consistency_proof(old)
+    assert not log.verify_consistency(old, naive_root(LEAVES[:old]), size, tree.root(), proof)
+
+
+def test_vectors__committed__as_stated() -> None:
+    for vector in json.loads((VECTORS / "log.json").read_text()):
+        leaves = [log.leaf_hash(text.encode()) for text in vector["entries"]]
+        tree = log.LogTree()
+        tree.append(leaves)
+        assert tree.root() == from_hex(vector["root"])
+        assert [tree.inclusion_proof(i) for i in range(tree.size)] == [
+            [from_hex(node) for node in path] for path in vector["paths"]
+        ]
+        for old, proof in vector["consistency"].items():
+            assert tree.consistency_proof(int(old)) == [from_hex(node) for node in proof]
+
+
+def test_empty_log__root_and_consistency__of_the_rfc() -> None:
+    assert log.LogTree().root() == log.EMPTY_ROOT == hashlib.sha256().digest()
+    assert log.LogTree().append([]) == {}
+    assert log.verify_consistency(0, log.EMPTY_ROOT, 0, log.EMPTY_ROOT, [])
+    assert not log.verify_inclusion(LEAVES[0], 0, 0, [], LEAVES[0])
+
+
+def test_tree__node_not_read__lookup_error() -> None:
+    with pytest.raises(LookupError):
+        log.LogTree(3).root()
+    with pytest.raises(LookupError):
+        log.LogTree(1).append(LEAVES[:1])
+
+
+@pytest.mark.parametrize("call", [
+    lambda: log.nodes_for_inclusion(3, 3), lambda: log.nodes_for_inclusion(-1, 3), lambda: log.LogTree(-1),
+    lambda: log.nodes_for_consistency(4, 3), lambda: log.nodes_for_consistency(-1, 3), lambda: log.LogTree(1 << 48),
+    lambda: log.LogTree((1 << 48) - 1).append(LEAVES[:1]),
+])  # fmt: skip
+def test_places__do_not_exist__refused(call) -> None:
+    with pytest.raises(ValueError):
+        call()
+
+
+def test_entry__same_question_another_batch_or_attempt__another_leaf() -> None:
+    entries = {
+        log.entry("0xa", "0xb", 1),
+        log.entry("0xa", "0xb", 2),
+        log.entry("0xc", "0xb", 1),
+        log.entry("0xb", "0xa", 1),
+    }
+    assert len(entries) == 4
+    assert log.entry("0xa", "0xb", 1) == b'{"attempt":1,"batch":"0xa","question":"0xb"}'
