@@ -8,23 +8,32 @@ import { ICaseLedger } from "./interfaces/ICaseLedger.sol";
 import { ICatalog } from "./interfaces/ICatalog.sol";
 import { IConsortium } from "./interfaces/IConsortium.sol";
 import { ConsistencyProof } from "./libraries/ConsistencyProof.sol";
+import { Hashing } from "./libraries/Hashing.sol";
 import { SeatSet } from "./libraries/SeatSet.sol";
 import { SeatSignature } from "./libraries/SeatSignature.sol";
 import { CaseRefusal, Head, HeadRefusal, Sheet, SheetRefusal, Transition } from "./types/Batches.sol";
-import { CaseId, CaseSlot, Status, Step } from "./types/Cases.sol";
+import { CaseId, CaseSlot, Status, Step, follows } from "./types/Cases.sol";
 
 /// @notice Implements {ICaseLedger}, where everything is described.
 contract CaseLedger is ICaseLedger, EIP712 {
+    using Hashing for bytes32[];
     using SeatSet for uint256;
     using SeatSignature for bytes;
 
-    /// @dev What the Catalog says of a binding, remembered while a batch stays with it.
+    /// @dev What a batch has for a binding, remembered while the batch stays with it. The bitmaps are over the batch.
     struct Terms {
         uint40 binding;
-        uint256 approvers;
-        uint256 lead;
         bool known;
         bool live;
+        /// The transitions that every approver signed, that at least one did, and that the lead did.
+        uint256 byAll;
+        uint256 byAny;
+        uint256 byLead;
+    }
+
+    /// @dev A struct only so that its place in storage is computed once a transition.
+    struct Case {
+        CaseSlot slot;
     }
 
     /// @dev An anchored head in one slot. 208 bits of a root are beyond finding a second log to.
@@ -40,11 +49,12 @@ contract CaseLedger is ICaseLedger, EIP712 {
     );
     bytes32 private constant HEAD_TYPEHASH = keccak256("Head(uint8 seat,uint64 size,bytes32 root)");
     uint256 private constant MAX_BATCH = 256;
+    uint256 private constant SEATS = 256;
 
     IConsortium public immutable consortium;
     ICatalog public immutable catalog;
 
-    mapping(CaseId caseId => CaseSlot) private _cases;
+    mapping(CaseId caseId => Case) private _cases;
     mapping(uint8 seat => Anchor) private _anchors;
 
     constructor(IConsortium consortium_, ICatalog catalog_) EIP712("Lianban", "1") {
@@ -56,12 +66,13 @@ contract CaseLedger is ICaseLedger, EIP712 {
     function settle(Transition[] calldata transitions, Sheet[] calldata sheets, Head[] calldata heads) external {
         if (transitions.length > MAX_BATCH) revert CaseLedger_BatchTooLarge(transitions.length);
 
-        uint256[] memory signers = _countSheets(transitions, sheets);
+        uint256[] memory signed = _countSheets(transitions, sheets);
         Terms memory terms;
         for (uint256 i; i < transitions.length; ++i) {
-            uint40 binding = transitions[i].step.binding();
-            if (binding != terms.binding) terms = _termsOf(binding);
-            _settle(transitions[i], terms, signers[i]);
+            Transition calldata transition = transitions[i];
+            Step to = transition.step;
+            if (to.binding() != terms.binding) terms = _termsOf(to.binding(), signed);
+            _settle(transition.caseId, to, transition.dossierRoot, i, terms);
         }
         for (uint256 i; i < heads.length; ++i) {
             _anchor(heads[i]);
@@ -70,7 +81,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
 
     /// @inheritdoc ICaseLedger
     function statusOf(CaseId caseId) external view returns (Status) {
-        return Status(_cases[caseId].step().statusCode());
+        return Status(_cases[caseId].slot.step().statusCode());
     }
 
     /// @inheritdoc ICaseLedger
@@ -79,7 +90,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
         view
         returns (Status status, uint16 sequence, uint40 binding, uint192 commitment)
     {
-        CaseSlot stored = _cases[caseId];
+        CaseSlot stored = _cases[caseId].slot;
         Step step = stored.step();
         return (Status(step.statusCode()), uint16(step.sequence()), step.binding(), stored.commitment());
     }
@@ -102,52 +113,47 @@ contract CaseLedger is ICaseLedger, EIP712 {
         for (uint256 i; i < steps.length; ++i) {
             replayed = replayed.advanced(steps[i], roots[i]);
         }
-        if (CaseSlot.unwrap(replayed) != CaseSlot.unwrap(_cases[caseId])) return false;
+        if (CaseSlot.unwrap(replayed) != CaseSlot.unwrap(_cases[caseId].slot)) return false;
         return MerkleProof.verifyCalldata(proof, roots[roots.length - 1], leaf);
     }
 
-    /// @return signers For each transition, the bitmap of seats whose sheets count for it.
+    /// @return signed By seat, the transitions that its sheets cover, as a bitmap over the batch.
     function _countSheets(Transition[] calldata transitions, Sheet[] calldata sheets)
         private
-        returns (uint256[] memory signers)
+        returns (uint256[] memory signed)
     {
-        signers = new uint256[](transitions.length);
+        signed = new uint256[](SEATS);
         bytes32[] memory hashes = new bytes32[](transitions.length);
-        for (uint256 i; i < hashes.length; ++i) {
+        for (uint256 i; i < transitions.length; ++i) {
             hashes[i] = _hash(transitions[i]);
         }
         for (uint256 i; i < sheets.length; ++i) {
             Sheet calldata sheet = sheets[i];
             SheetRefusal refusal = _refusalOf(sheet, hashes);
-            if (refusal != SheetRefusal.None) {
-                emit SheetRefused(i, sheet.seat, refusal);
-                continue;
-            }
-            for ((uint256 place, uint256 rest) = (0, sheet.covers); rest != 0; (++place, rest >>= 1)) {
-                if (rest & 1 == 1) signers[place] = signers[place].with(sheet.seat);
-            }
+            if (refusal == SheetRefusal.None) signed[sheet.seat] |= sheet.covers;
+            else emit SheetRefused(i, sheet.seat, refusal);
         }
     }
 
-    function _settle(Transition calldata transition, Terms memory terms, uint256 signers) private {
-        CaseId caseId = transition.caseId;
-        CaseSlot stored = _cases[caseId];
-        CaseRefusal refusal = _refusalOf(transition, stored.step(), terms, signers);
+    function _settle(CaseId caseId, Step to, bytes32 root, uint256 place, Terms memory terms) private {
+        Case storage stored = _cases[caseId];
+        CaseSlot slot = stored.slot;
+        CaseRefusal refusal = _refusalOf(slot.step(), to, root, place, terms);
         if (refusal != CaseRefusal.None) {
-            emit CaseRefused(caseId, transition.step, refusal);
+            emit CaseRefused(caseId, to, refusal);
             return;
         }
 
-        _cases[caseId] = stored.advanced(transition.step, transition.dossierRoot);
+        stored.slot = slot.advanced(to, root);
 
-        emit CaseSettled(caseId, transition.step, transition.dossierRoot);
+        emit CaseSettled(caseId, to, root);
     }
 
     function _anchor(Head calldata head) private {
         uint8 seat = head.seat;
         Anchor memory anchored = _anchors[seat];
         HeadRefusal refusal = _refusalOf(head, anchored);
-        if (refusal == HeadRefusal.Stale && head.newSize == anchored.size && bytes26(head.newRoot) != anchored.root) {
+        if (refusal == HeadRefusal.Stale && _conflicts(head, anchored)) {
             emit HeadConflicted(seat, head.newSize, head.newRoot);
             return;
         }
@@ -170,23 +176,23 @@ contract CaseLedger is ICaseLedger, EIP712 {
         return SheetRefusal.None;
     }
 
-    function _refusalOf(Transition calldata transition, Step from, Terms memory terms, uint256 signers)
+    function _refusalOf(Step from, Step to, bytes32 root, uint256 place, Terms memory terms)
         private
         pure
         returns (CaseRefusal)
     {
-        Step to = transition.step;
-        if (transition.dossierRoot == 0) return CaseRefusal.ZeroRoot;
-        if (to.statusCode() == 0 || to.statusCode() > uint256(type(Status).max)) return CaseRefusal.UnknownStatus;
+        (uint256 before, uint256 next) = (from.statusCode(), to.statusCode());
+        if (root == 0) return CaseRefusal.ZeroRoot;
+        if (next == 0 || next > uint256(type(Status).max)) return CaseRefusal.UnknownStatus;
         if (!terms.known) return CaseRefusal.UnknownBinding;
-        if (from.statusCode() == 0) {
+        if (before == 0) {
             if (!terms.live) return CaseRefusal.RetiredBinding;
         } else if (from.binding() != to.binding()) {
             return CaseRefusal.OtherBinding;
         }
         if (to.sequence() != from.sequence() + 1) return CaseRefusal.WrongSequence;
-        if (!_follows(from.statusCode(), Status(to.statusCode()))) return CaseRefusal.ForbiddenMove;
-        if (!_isSigned(Status(to.statusCode()), terms, signers)) return CaseRefusal.NotSigned;
+        if (!follows(before, next)) return CaseRefusal.ForbiddenMove;
+        if (!_signedFor(next, terms).has(place)) return CaseRefusal.NotSigned;
         return CaseRefusal.None;
     }
 
@@ -205,38 +211,40 @@ contract CaseLedger is ICaseLedger, EIP712 {
         return HeadRefusal.None;
     }
 
-    /// @dev I2.
-    function _follows(uint256 from, Status to) private pure returns (bool) {
-        if (from == uint256(Status.Approved)) return to == Status.Revoked;
-        if (from > uint256(Status.Approved) || to == Status.Revoked) return false;
-        return from == uint256(Status.None) || from != uint256(to);
+    /// @dev Whether a seat signed another root for the size that is anchored.
+    function _conflicts(Head calldata head, Anchor memory anchored) private pure returns (bool) {
+        return anchored.size != 0 && head.newSize == anchored.size && bytes26(head.newRoot) != anchored.root;
     }
 
-    /// @dev I1.
-    function _isSigned(Status to, Terms memory terms, uint256 signers) private pure returns (bool) {
-        if (to == Status.Approved) return signers & terms.approvers == terms.approvers;
-        if (to == Status.Returned || to == Status.Refused) return signers & terms.approvers != 0;
-        return signers.has(terms.lead);
+    /// @dev I1: the transitions that have the signatures which a move to `status` takes.
+    function _signedFor(uint256 status, Terms memory terms) private pure returns (uint256) {
+        if (status == uint256(Status.Approved)) return terms.byAll;
+        if (status == uint256(Status.Returned) || status == uint256(Status.Refused)) return terms.byAny;
+        return terms.byLead;
     }
 
-    function _termsOf(uint40 binding) private view returns (Terms memory terms) {
+    function _termsOf(uint40 binding, uint256[] memory signed) private view returns (Terms memory terms) {
+        uint256 approvers;
+        uint8 lead;
         terms.binding = binding;
-        (terms.approvers, terms.lead, terms.known, terms.live) = catalog.termsOf(binding);
+        (approvers, lead, terms.known, terms.live) = catalog.termsOf(binding);
+        terms.byLead = signed[lead];
+        terms.byAll = type(uint256).max;
+        for (; approvers != 0; approvers = approvers.rest()) {
+            uint256 by = signed[approvers.lowest()];
+            terms.byAll &= by;
+            terms.byAny |= by;
+        }
     }
 
     function _digest(Sheet calldata sheet, bytes32[] memory hashes) private view returns (bytes32) {
-        uint256 covers = sheet.covers;
-        bytes32[] memory covered = new bytes32[](covers.count());
-        uint256 next;
-        for (uint256 place; covers != 0; ++place) {
-            if (covers & 1 == 1) covered[next++] = hashes[place];
-            covers >>= 1;
-        }
-        bytes32 list = keccak256(abi.encodePacked(covered));
+        bytes32 list = hashes.keccakOf(sheet.covers);
         return _hashTypedDataV4(keccak256(abi.encode(SHEET_TYPEHASH, sheet.seat, sheet.validUntil, list)));
     }
 
     function _hash(Transition calldata transition) private pure returns (bytes32) {
-        return keccak256(abi.encode(TRANSITION_TYPEHASH, transition.caseId, transition.dossierRoot, transition.step));
+        return Hashing.keccak4(
+            TRANSITION_TYPEHASH, CaseId.unwrap(transition.caseId), transition.dossierRoot, Step.unwrap(transition.step)
+        );
     }
 }

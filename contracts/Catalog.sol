@@ -137,10 +137,9 @@ contract Catalog is ICatalog, EIP712 {
     function _requireSignatures(uint256 seats, bytes32 structHash, bytes[] calldata signatures) private view {
         uint256 expected = seats.count();
         if (signatures.length != expected) revert Catalog_WrongSignatureCount(expected, signatures.length);
-        uint256 next;
-        for (uint256 seat; seat < 256; ++seat) {
-            // forge-lint: disable-next-line(unsafe-typecast) -- the loop ends before 256
-            if (seats.has(seat)) _requireSignature(uint8(seat), structHash, signatures[next++]);
+        for (uint256 i; i < expected; (++i, seats = seats.rest())) {
+            // forge-lint: disable-next-line(unsafe-typecast) -- the lowest of 256 bits
+            _requireSignature(uint8(seats.lowest()), structHash, signatures[i]);
         }
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import { Hashing } from "./Hashing.sol";
+
 /// @notice Whether one append-only log extends another: RFC 9162, section 2.1.4.2, with SHA-256. Never reverts.
 library ConsistencyProof {
     /// @param oldSize Leaves of the old tree. Every tree extends the empty one, with an empty proof whatever `oldRoot` is.
@@ -8,7 +10,7 @@ library ConsistencyProof {
     /// @param proof The nodes of the RFC, in its order, none left over.
     function isExtension(uint256 oldSize, bytes32 oldRoot, uint256 newSize, bytes32 newRoot, bytes32[] calldata proof)
         internal
-        pure
+        view
         returns (bool)
     {
         if (newSize <= oldSize) return false;
@@ -28,23 +30,18 @@ library ConsistencyProof {
         for (uint256 i = full ? 0 : 1; i < proof.length; ++i) {
             if (newIndex == 0) return false;
             if (oldIndex & 1 == 1 || oldIndex == newIndex) {
-                oldNode = _parent(proof[i], oldNode);
-                newNode = _parent(proof[i], newNode);
+                oldNode = Hashing.sha256Node(proof[i], oldNode);
+                newNode = Hashing.sha256Node(proof[i], newNode);
                 while (oldIndex & 1 == 0 && oldIndex != 0) {
                     oldIndex >>= 1;
                     newIndex >>= 1;
                 }
             } else {
-                newNode = _parent(newNode, proof[i]);
+                newNode = Hashing.sha256Node(newNode, proof[i]);
             }
             oldIndex >>= 1;
             newIndex >>= 1;
         }
         return newIndex == 0 && oldNode == oldRoot && newNode == newRoot;
-    }
-
-    /// @dev An inner node of RFC 9162: the prefix 01 keeps it apart from leaves.
-    function _parent(bytes32 left, bytes32 right) private pure returns (bytes32) {
-        return sha256(abi.encodePacked(bytes1(0x01), left, right));
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import { Hashing } from "../libraries/Hashing.sol";
+
 /// @notice A case's identity: the tagged hash of its first mandate.
 type CaseId is bytes32;
 
@@ -26,6 +28,24 @@ type CaseSlot is uint256;
 using { statusCode, sequence, binding } for Step global;
 using { step, commitment, advanced } for CaseSlot global;
 
+uint256 constant ACCEPTED = 1 << uint256(Status.Accepted);
+uint256 constant RETURNED = 1 << uint256(Status.Returned);
+uint256 constant APPROVED = 1 << uint256(Status.Approved);
+uint256 constant REFUSED = 1 << uint256(Status.Refused);
+uint256 constant WITHDRAWN = 1 << uint256(Status.Withdrawn);
+uint256 constant REVOKED = 1 << uint256(Status.Revoked);
+
+/// @dev I2: byte `from` has a bit for each status that may follow. Nothing follows a final one.
+uint256 constant MOVES = ((ACCEPTED | RETURNED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.None)))
+    | ((RETURNED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.Accepted)))
+    | ((ACCEPTED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.Returned)))
+    | (REVOKED << (8 * uint256(Status.Approved)));
+
+/// @dev Whether a case may go from one status to another, by their numbers; `to` is below 8.
+function follows(uint256 from, uint256 to) pure returns (bool) {
+    return (MOVES >> (8 * from + to)) & 1 == 1;
+}
+
 function statusCode(Step self) pure returns (uint256) {
     return Step.unwrap(self) >> 56;
 }
@@ -50,7 +70,7 @@ function commitment(CaseSlot self) pure returns (uint192) {
 
 /// @dev The slot after a transition; the only place that says how the commitment rolls.
 function advanced(CaseSlot self, Step next, bytes32 dossierRoot) pure returns (CaseSlot) {
-    uint256 rolled = uint256(keccak256(abi.encode(uint256(self.commitment()), uint256(Step.unwrap(next)), dossierRoot)));
+    uint256 rolled = uint256(Hashing.keccak3(self.commitment(), Step.unwrap(next), dossierRoot));
     // forge-lint: disable-next-line(unsafe-typecast) -- the commitment is the low 192 bits
     return CaseSlot.wrap((uint256(Step.unwrap(next)) << 192) | uint192(rolled));
 }

@@ -27,7 +27,7 @@ from orchestrator.ledger.artifacts import ARTIFACTS, CONTRACTS
 SOLC_VERSION = "0.8.37"
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {
-    "optimizer": {"enabled": True, "runs": 200},
+    "optimizer": {"enabled": True, "runs": 1_000_000},
     "viaIR": True,
     "evmVersion": "prague",
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
