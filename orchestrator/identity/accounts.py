@@ -47,8 +47,7 @@ class Account:
 def hash_secret(secret: str) -> str:
     """A scrypt record of `secret` with a salt of its own: `scrypt$cost$block$parallel$salt$hash`."""
     salt = os.urandom(_SALT)
-    digest = _scrypt(secret, salt, _COST, _BLOCK, _PARALLEL)
-    return "$".join(["scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(salt), _text(digest)])
+    return _record(salt, _scrypt(secret, salt, _COST, _BLOCK, _PARALLEL))
 
 
 def secret_matches(secret: str, record: str) -> bool:
@@ -58,10 +57,6 @@ def secret_matches(secret: str, record: str) -> bool:
         raise ValueError("not a scrypt record")
     found = _scrypt(secret, base64.b64decode(salt), int(cost), int(block), int(parallel))
     return hmac.compare_digest(found, base64.b64decode(digest))
-
-
-NOBODY = hash_secret(os.urandom(16).hex())
-"""A record that no secret matches: compared for unknown numbers, so that they take as long as known ones."""
 
 
 def wrong_secret() -> Invalid:
@@ -103,5 +98,13 @@ def _scrypt(secret: str, salt: bytes, cost: int, block: int, parallel: int) -> b
     )
 
 
+def _record(salt: bytes, digest: bytes) -> str:
+    return "$".join(["scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(salt), _text(digest)])
+
+
 def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+NOBODY = _record(os.urandom(_SALT), os.urandom(_LENGTH))
+"""A record that no secret is known to match: compared for unknown numbers, so that they take as long as known ones."""

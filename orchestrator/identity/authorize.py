@@ -187,7 +187,7 @@ async def _check_face(seat: IdentitySeat, flow: Flow) -> Answer:
         update, flow = locked_flow(found)
         if context.step(flow, seat.now()) is not Step.FACE or flow.face_tries >= MAX_TRIES:
             raise out_of_step()
-        await update.save(flow.having(face_tries=flow.face_tries + 1).model_dump_json())
+        await update.save(flow.having(face=None, face_tries=flow.face_tries + 1).model_dump_json())
     account = await seat.store.account(flow.person.number) if flow.person else None
     if account is None:
         raise unknown_flow()
