@@ -1,7 +1,7 @@
 """`make check` and `make test`: runs what proves the tree right, and says at the end what failed.
 
-The static checks run side by side and print only when they fail; the test runs go one after the other with their own
-output, so that their closing lines can be read.
+The unit tests and the static checks run side by side, a check printing only when it fails; the other test runs go one
+after the other with their output as it comes, so that their closing lines can be read.
 """
 
 from __future__ import annotations
@@ -59,13 +59,9 @@ def static_checks() -> list[Run]:
     ]
 
 
-def test_runs(kind: str) -> list[Run]:
-    """Unit tests for `check`; for `test` the contracts on ape's own provider, integration and acceptance as well."""
-    unit = Run("unit", (*PYTEST, "tests/unit"))
-    if kind == "check":
-        return [unit]
+def system_tests() -> list[Run]:
+    """The contracts on ape's own provider, integration and acceptance."""
     return [
-        unit,
         Run("contracts", (str(BIN / "ape"), "test", "tests/contracts", "--network", "ethereum:local:test"), ape()),
         Run("integration", (*PYTEST, "tests/integration")),
         Run("acceptance", (*PYTEST, "tests/acceptance")),
@@ -112,13 +108,19 @@ def main(arguments: Sequence[str]) -> int:
         print("verify.py check|test", file=sys.stderr)
         return 2
     began = time.monotonic()
+    print("… 检查与单元测试 · checks and unit tests", flush=True)
+    unit = Run("unit", (*PYTEST, "tests/unit"))
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        outcomes = list(pool.map(quiet, static_checks()))
-    for outcome in outcomes:
+        # The longest first, so that the short ones fill the other cores meanwhile.
+        tested, *checked = pool.map(quiet, [unit, *static_checks()])
+    for outcome in checked:
         print(f"{'✓' if outcome.passed else '✗'} {outcome.run.name}  {outcome.seconds:.1f} s")
         if not outcome.passed:
             print("\n".join(f"    {line}" for line in outcome.output.strip().splitlines()[-60:]))
-    outcomes += [loud(run) for run in test_runs(arguments[0])]
+    print(f"── unit\n{tested.output}", flush=True)
+    outcomes = [tested, *checked]
+    if arguments[0] == "test":
+        outcomes += [loud(run) for run in system_tests()]
     failed = [outcome.run.name for outcome in outcomes if not outcome.passed]
     print(f"{'✗ 未通过 · failed: ' + ', '.join(failed) if failed else '✓ 全部通过 · all passed'}", end="")
     print(f"  {time.monotonic() - began:.0f} s")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orchestrator.devnet.anvil import open_node
@@ -16,5 +17,8 @@ from orchestrator.devnet.anvil import open_node
 def node_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="lianban-test-"))
     with open_node(None, folder) as url:
+        # Blocks at once instead of every second: these tests are about what is sent, not about waiting.
+        body = {"jsonrpc": "2.0", "id": 1, "method": "evm_setAutomine", "params": [True]}
+        assert "error" not in httpx.post(url, json=body, trust_env=False).json()
         yield url
     shutil.rmtree(folder)
