@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import orjson
 from psycopg.types.json import Jsonb
 
-from orchestrator.database import Pool, migrate
+from orchestrator.database import Pool
 from orchestrator.domain.errors import Refused
 from orchestrator.identity.accounts import (
     DEVELOPMENT_PASSCODE,
@@ -33,8 +32,6 @@ from orchestrator.identity.accounts import (
     secret_matches,
     wrong_secret,
 )
-
-VERSIONS = Path(__file__).parent / "versions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +69,6 @@ class SignedMandate:
     signed_at: int
 
 
-def migrate_identity(dsn: str) -> None:
-    """Brings the identity seat's database to the newest revision."""
-    migrate(dsn, VERSIONS)
-
-
 class IdentityStore:
     """All SQL of the identity seat. Times are seconds UTC."""
 
@@ -100,7 +92,7 @@ class IdentityStore:
         people: Iterable[tuple[str, str]],
         *,
         profile: str,
-        attributes: dict[str, dict[str, Any]] | None = None,
+        attributes: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> int:
         """Makes or renews accounts [(citizen number, name)] with the public passcode; returns how many.
 
@@ -110,7 +102,7 @@ class IdentityStore:
         refuse_development(profile)
         record = await asyncio.to_thread(hash_secret, DEVELOPMENT_PASSCODE)
         known = attributes or {}
-        rows = [(number, name, record, Jsonb(known.get(number, {}))) for number, name in people]
+        rows = [(number, name, record, Jsonb(dict(known.get(number, {})))) for number, name in people]
         async with self.pool.connection() as connection, connection.cursor() as cursor:
             await cursor.executemany(
                 """insert into account (number, name, secret, attributes, development) values (%s, %s, %s, %s, true)

@@ -18,7 +18,7 @@ import httpx
 import uvicorn
 
 from orchestrator.api.identity import Granted, IdentityClient, Pushed
-from orchestrator.database import ensure_databases, open_pool, with_database
+from orchestrator.database import open_pool
 from orchestrator.domain.canonical import b64
 from orchestrator.domain.scenario import Scenario
 from orchestrator.identity.client import Applicant, Returned
@@ -26,7 +26,8 @@ from orchestrator.identity.face import DevelopmentFaceCheck
 from orchestrator.identity.oidc import Client
 from orchestrator.identity.seat import IdentitySeat, open_identity_seat
 from orchestrator.identity.server import create_app
-from orchestrator.identity.store import IdentityStore, migrate_identity
+from orchestrator.identity.setup import prepare_identity
+from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys
 from orchestrator.protocol.mandate import Mandate
 from orchestrator.protocol.ports import BindingView
@@ -123,10 +124,7 @@ async def running(
     admin_dsn: str, people: Mapping[str, str], *, attributes: Mapping[str, dict[str, Any]] | None = None
 ) -> AsyncIterator[World]:
     """A world with accounts {citizen number: name} and the development passcode."""
-    name = f"identity_{secrets.token_hex(6)}"
-    await asyncio.to_thread(ensure_databases, admin_dsn, [name])
-    dsn = with_database(admin_dsn, name)
-    await asyncio.to_thread(migrate_identity, dsn)
+    dsn = await asyncio.to_thread(prepare_identity, admin_dsn, f"identity_{secrets.token_hex(6)}")
     listener = socket.create_server(("127.0.0.1", 0))
     issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
     chain, clock = MemoryChain(), Clock()
@@ -135,7 +133,7 @@ async def running(
     operator = (await chain.seat(OPERATOR)).keyset.id
     async with open_pool(dsn) as pool, httpx.AsyncClient(trust_env=False) as http:
         store = IdentityStore(pool)
-        await store.seed_development_accounts(people.items(), profile="devnet", attributes=dict(attributes or {}))
+        await store.seed_development_accounts(people.items(), profile="devnet", attributes=attributes)
         seat = await open_identity_seat(
             issuer=issuer,
             number=IDENTITY,
