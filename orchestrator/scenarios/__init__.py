@@ -5,6 +5,8 @@ Every function reads the files anew: a changed file counts from the next call on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,30 @@ def load_calendar() -> Calendar:
 def read_data(name: str) -> Any:
     """A data file beside the scenarios (`situations.yaml`, `cast.yaml`, …), parsed."""
     return yaml.safe_load((FOLDER / name).read_text("utf-8"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A named situation of a scenario."""
+
+    scenario: str
+    id: str
+    """E.g. `area<=300+beijing-handler`."""
+    answers: dict[str, Any]
+    february: bool
+    """One of the five whose mean reduction of materials is published."""
+
+
+def situations(day: date) -> tuple[Situation, ...]:
+    """The named situations of the scenarios that ship, on a day (which settles what `last-year` is)."""
+    last_year = day.year - 1
+    return tuple(
+        Situation(
+            scenario=scenario,
+            id=name,
+            answers={key: last_year if value == "last-year" else value for key, value in entry["answers"].items()},
+            february=entry.get("february", False),
+        )
+        for scenario, entries in read_data("situations.yaml").items()
+        for name, entry in entries.items()
+    )
