@@ -231,10 +231,14 @@ def _consumes(alternative: Mapping[str, Any], values: Mapping[str, Scalar]) -> I
 
 
 def _unknown(table: _Table, values: Mapping[str, Scalar]) -> set[str]:
-    """Unknown inputs that matter: read by an alternative which the situation, form and parameters leave open."""
+    """Unknown inputs that matter.
+
+    What replaces a material matters wherever it was asked: without it the material is missing. Anything else matters when
+    an alternative reads it which the situation, form and parameters leave open.
+    """
     if UNKNOWN not in values.values():
         return set()
-    relevant: set[str] = set()
+    relevant = {each.name for each in table.inputs if each.material is not None}
     for row in table.rows.values():
         for alternative in row.when:
             if all(

@@ -103,6 +103,8 @@ def decide(rows: list[dict[str, Any]], inputs: list[dict[str, Any]], values: dic
         if matched:
             hit = (row["id"], effective(row["outcome"], row.get("material")), row.get("material"), row["confirm"])
             (otherwise if row["otherwise"] else ordinary).append(hit)
+    read = set().union(*(reads(alternative) for row in rows for alternative in row["when"]))
+    relevant |= {name for name in read if replaced[name]}
     unknown = {name for name in relevant if value_of(values[name]) == "unknown"} - consumed
     for material in {replaced[name] for name in unknown if replaced[name]}:
         ordinary.append(("COM-07", effective("return", material), material, False))

@@ -27,6 +27,7 @@ ROWS = yaml.safe_load("""
 - {id: TST-05, approver: culture, when: {handler.adult: false}, outcome: refuse}
 - {id: TST-06, approver: culture, when: {company.new: false}, outcome: approve}
 - {id: TST-07, approver: culture, when: {material.report.date: {lt: {input: case.day, plus: -365}}}, outcome: return}
+- {id: TST-08, approver: culture, when: {q.area: {lte: 300}, premises.no_permit_above: false}, outcome: manual}
 - {id: TST-99, approver: culture, outcome: approve}
 - {id: HEA-01, approver: health, when: {form.central_air: true}, outcome: manual}
 - {id: HEA-99, approver: health, outcome: approve}
@@ -38,6 +39,7 @@ INPUTS = [
     Input(name="premises.accepted", type="tri", evidence="E13.premises", material="fire-document"),
     Input(name="premises.passed", type="tri", evidence="E13.premises", material="fire-document"),
     Input(name="premises.no_seizure", type="tri", evidence="E09.premises"),
+    Input(name="premises.no_permit_above", type="tri", evidence="E14.premises"),
     Input(name="handler.adult", type="tri", evidence="E01.handler"),
     Input(name="q.area", type="number"),
     Input(name="case.day", type="date"),
@@ -53,6 +55,7 @@ GOOD: dict[str, Any] = {
     "premises.accepted": "not_asked",
     "premises.passed": "not_asked",
     "premises.no_seizure": True,
+    "premises.no_permit_above": True,
     "handler.adult": True,
     "q.area": "300.00",
     "case.day": "2026-02-13",
@@ -160,7 +163,12 @@ def test_decide__unknown_named_by_the_row_that_hit__consumed(rules: Rules) -> No
 
 
 def test_decide__unknown_in_a_row_that_the_situation_closes__no_matter(rules: Rules) -> None:
-    assert ids(rules, q__area="300.00", premises__accepted="unknown") == ("approve", ["TST-99"], ())
+    assert ids(rules, q__area="300.00", premises__no_permit_above="unknown") == ("manual", ["COM-08"], ())
+    assert ids(rules, q__area="300.01", premises__no_permit_above="unknown") == ("approve", ["TST-99"], ())
+
+
+def test_decide__unknown_that_replaces_a_material_and_is_read_elsewhere__material_wanted(rules: Rules) -> None:
+    assert ids(rules, q__area="300.00", premises__accepted="unknown") == ("return", ["COM-07"], ("fire-document",))
 
 
 def test_decide__situation_itself_unknown__officer(rules: Rules) -> None:
