@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic import command
@@ -18,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from orchestrator.domain.errors import Unavailable
 
-Row = dict[str, object]
+Row = dict[str, Any]
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
 
 

@@ -118,7 +118,7 @@ async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, An
         "root": last["root"],
         "steps": [
             {"step": str(int(t["status"]) << 56 | int(t["sequence"]) << 40 | int(t["binding"])), "root": t["root"]}
-            for t in settled  # type: ignore[call-overload]
+            for t in settled
         ],
         "transaction": last["tx_hash"],
         "leaf_encoding": ["string", "bytes32", "bytes32"],
@@ -145,7 +145,7 @@ async def credential(case: str, state: Current, principal: Applicant) -> dict[st
             code="not-found",
             remedy="办结后再取 / fetch it after approval",
         )
-    return {"credential": found["jwt"], "sealed": found["sealed"], "status": row.status}
+    return {"jwt": found["jwt"], "sealed": found["sealed"], "status": row.status}
 
 
 @router.get("/cases/{case}/documents")
@@ -178,7 +178,7 @@ async def events(case: str, request: Request, state: Current, principal: Anybody
                 row = await cases.get(connection, case)
             for each in rows:
                 position = int(str(each["id"]))
-                data = json.dumps({"at": each["at"].isoformat(), **each["detail"]}, ensure_ascii=False)  # type: ignore
+                data = json.dumps({"at": each["at"].isoformat(), **each["detail"]}, ensure_ascii=False)
                 yield f"id: {position}\nevent: {each['kind']}\ndata: {data}\n\n"
             if row is None or row.stage == "done":
                 return
@@ -202,7 +202,7 @@ def reasons(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[
     known = {rule.id: rule.reason for rule in scenario.rules}
     found: list[dict[str, Any]] = []
     for verdict in newest:
-        for name in verdict["rows"]:  # type: ignore[attr-defined]
+        for name in verdict["rows"]:
             if name in known:
                 found.append({"row": name, "zh": known[name].zh, "en": known[name].en})
             else:
@@ -227,7 +227,7 @@ def wanted(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[s
     """The materials that the newest notice asks for."""
     if row.status != Status.RETURNED:
         return []
-    names = sorted({name for verdict in _newest(verdicts) for name in verdict["materials_wanted"]})  # type: ignore[attr-defined]
+    names = sorted({name for verdict in _newest(verdicts) for name in verdict["materials_wanted"]})
     return [_material(scenario, name) for name in names]
 
 

@@ -42,7 +42,7 @@ async def find_principal(request: Request) -> Principal | None:
         row = await applications.principal_of(connection, token)
     if row is None:
         return None
-    return Principal(role=row["role"], subject=str(row["label"]), token=token)  # type: ignore[arg-type]
+    return Principal(role=row["role"], subject=str(row["label"]), token=token)
 
 
 async def require_principal(request: Request) -> Principal:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Response
 
-from orchestrator.gateway import definitions, querylog, questions
+from orchestrator.gateway import credentials, definitions, desk, querylog, questions, sheets, verdicts
+from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.seat import CurrentSeat, Seat
 from orchestrator.problems import install
@@ -18,22 +19,34 @@ from orchestrator.protocol.ports import ChainView
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a request's body: a batch of 256 questions comes with as many mandates of some ten kilobytes."""
 
-ROUTERS: Final = (definitions.router, questions.router, querylog.router)
+ROUTERS: Final = (
+    definitions.router,
+    questions.router,
+    querylog.router,
+    verdicts.router,
+    credentials.router,
+    sheets.router,
+    desk.router,
+)
 
 
 def create_app(seats: Sequence[Seat], chain: ChainView) -> FastAPI:
     """The application over opened or unopened seats: it opens them when it starts and closes them when it ends."""
 
+    clients = {seat.id: GatewayClient(seat.number, seat.keys.request, chain) for seat in seats}
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*(seat.open() for seat in seats))
         yield
-        await asyncio.gather(*(seat.close() for seat in seats))
+        await asyncio.gather(*(seat.close() for seat in seats), *(client.close() for client in clients.values()))
 
     app = FastAPI(title="Lianban gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.seats = {seat.id: seat for seat in seats}
     app.state.chain = chain
     app.state.mandates = MandateReader()
+    app.state.rules = verdicts.RulesByVersion()
+    app.state.clients = clients
     install(app, body_limit=BODY_LIMIT)
 
     @app.get("/health")

@@ -24,6 +24,7 @@ class Sender:
         self._rpc = rpc
         self._view = view
         self._account = Account.from_key(account.secret)
+        self._turn = asyncio.Lock()
         self._abis = {name: ContractAbi(load_artifact(name).abi) for name in ("Consortium", "Catalog", "CaseLedger")}
 
     async def send(self, contract: str, function: str, *args: Any) -> str:
@@ -31,6 +32,17 @@ class Sender:
 
         Raises Refused with the contract's own error when it says no, Unavailable when the node does not mine it.
         """
+        async with self._turn:
+            tx = await self._submit(contract, function, *args)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (receipt := await self._rpc.call("eth_getTransactionReceipt", [tx])) is None:
+                await asyncio.sleep(0.1)
+        if int(receipt["status"], 16) != 1:
+            raise Unavailable("交易未成功", detail_en="the transaction failed", code="transaction-failed")
+        return tx
+
+    async def _submit(self, contract: str, function: str, *args: Any) -> str:
+        """Sends one call; one at a time, so that nonces follow one another."""
         data = self._abis[contract].call(function, *args)
         call = {"from": self._account.address, "to": self._view.address(contract), "data": data}
         try:
@@ -57,10 +69,4 @@ class Sender:
                 "maxPriorityFeePerGas": 10**9,
             }
         )
-        tx: str = await self._rpc.call("eth_sendRawTransaction", ["0x" + bytes(signed.raw_transaction).hex()])
-        async with asyncio.timeout(WAIT_SECONDS):
-            while (receipt := await self._rpc.call("eth_getTransactionReceipt", [tx])) is None:
-                await asyncio.sleep(0.1)
-        if int(receipt["status"], 16) != 1:
-            raise Unavailable("交易未成功", detail_en="the transaction failed", code="transaction-failed")
-        return tx
+        return str(await self._rpc.call("eth_sendRawTransaction", ["0x" + bytes(signed.raw_transaction).hex()]))

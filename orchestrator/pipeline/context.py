@@ -61,7 +61,7 @@ class Definitions:
         async with self._pool.connection() as connection:
             rows = await applications.definitions(connection, known=list(self._known))
         for row in rows:
-            scenario = Scenario.from_documents(row["definition"], row["texts"])  # type: ignore[arg-type]
+            scenario = Scenario.from_documents(row["definition"], row["texts"])
             self._known[str(row["version"])] = scenario
         return self._known
 

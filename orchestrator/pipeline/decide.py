@@ -62,6 +62,7 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
     await asyncio.gather(*(_verdicts(context, seat, rows, files, found, problems) for seat, rows in by_seat.items()))
 
     moves, rows, events = [], [], []
+    stale: dict[str, list[str]] = {}
     for case in claimed:
         verdicts = found[case.id]
         for seat, (verdict, jws) in verdicts.items():
@@ -79,6 +80,10 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
             )
         if len(verdicts) < len(approvers[case.id]):
             error = problems.get(case.id, {"code": "approver-down"})
+            if error["code"] == "stale-evidence":
+                stale[case.id] = error["items"]
+                moves.append(Move(case_id=case.id, stage="gather", error=error))
+                continue
             delay = min(context.pace.retry_first * 2 ** min(case.attempts, 20), context.pace.retry_most)
             moves.append(Move(case_id=case.id, stage="decide", delay=delay, error=error))
             continue
@@ -92,6 +97,8 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
     async with context.pool.connection() as connection:
         await evidence.add_verdicts(connection, rows)
         await cases.note(connection, events)
+        for case_id, items in stale.items():
+            await evidence.ask_again(connection, [case_id], items=items)
     return moves
 
 
@@ -113,7 +120,7 @@ async def _verdicts(
             found[entry["case"]][number] = (verdict, entry["verdict"])
         for entry in answer["refused"]:
             log.warning("approver-refused-a-case", seat=number, case=entry["case"], code=entry["code"])
-            problems[entry["case"]] = {"code": entry["code"], "seat": number, "detail": entry.get("detail", "")}
+            problems[entry["case"]] = {"code": entry["code"], "seat": number, "items": entry.get("items", [])}
     except LianbanError as error:
         log.warning("approver-did-not-answer", seat=number, cases=len(claimed), code=error.code)
         for case in claimed:
@@ -137,7 +144,7 @@ async def _updates(context: Context, number: int) -> int:
     except LianbanError as error:
         log.info("approver-did-not-answer", seat=number, code=error.code)
         return 0
-    decided = [entry["case"] for entry in answer["updates"] if "verdict" in entry]
+    decided = [entry["case"] for entry in answer["updates"] if "decided" in entry]
     revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
     async with context.pool.connection() as connection:
         if decided:

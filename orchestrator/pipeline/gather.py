@@ -103,7 +103,7 @@ async def gather(context: Context, claimed: list[CaseRow]) -> list[Move]:
         for row in rows:
             if row.state == "due":
                 open_questions[row.case_id].append(row)
-        events = []
+        events: list[tuple[str, str, dict[str, Any]]] = []
         for case in claimed:
             waiting = open_questions.get(case.id, [])
             if waiting and (case.error or {}).get("code") != "department-down":

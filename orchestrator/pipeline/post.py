@@ -35,7 +35,7 @@ async def post(context: Context, claimed: list[CaseRow]) -> list[Move]:
     async with context.pool.connection() as connection:
         stored = await batches.transitions(connection, [case.id for case in claimed])
         newest = {case.id: row for case in claimed for row in stored[case.id] if row["sequence"] == case.sequence + 1}
-        sheets = await batches.sheets(connection, {number for row in newest.values() for number in row["sheets"]})  # type: ignore[attr-defined]
+        sheets = await batches.sheets(connection, {number for row in newest.values() for number in row["sheets"]})
         heads = await _heads(context, await batches.heads_to_anchor(connection))
     moves = [Move(case_id=case.id, stage="seal") for case in claimed if case.id not in newest]
     batch: set[tuple[str, str, int]] = set()
@@ -43,11 +43,11 @@ async def post(context: Context, claimed: list[CaseRow]) -> list[Move]:
     aboard: list[tuple[str, int]] = []
     now = context.now().timestamp()
     for case_id, row in newest.items():
-        wanted: dict[int, Row] = {number: sheets[number] for number in row["sheets"]}  # type: ignore[attr-defined]
+        wanted: dict[int, Row] = {number: sheets[number] for number in row["sheets"]}
         if any(int(str(sheet["valid_until"])) <= now + EXPIRY_MARGIN for sheet in wanted.values()):
             moves.append(Move(case_id=case_id, stage="seal", error={"code": "sheet-expired"}))
             continue
-        more = {(each[0], each[1], each[2]) for sheet in wanted.values() for each in sheet["transitions"]}  # type: ignore[attr-defined]
+        more = {(each[0], each[1], each[2]) for sheet in wanted.values() for each in sheet["transitions"]}
         if len(batch | more) > MAX_TRANSITIONS:
             moves.append(Move(case_id=case_id, stage="post"))
             continue
@@ -75,7 +75,7 @@ def _batch(batch: set[tuple[str, str, int]], carried: dict[int, Row]) -> tuple[l
         SheetPart(
             seat=int(str(sheet["seat"])),
             valid_until=int(str(sheet["valid_until"])),
-            covers=frozenset(position[each[0], each[1], each[2]] for each in sheet["transitions"]),  # type: ignore[attr-defined]
+            covers=frozenset(position[each[0], each[1], each[2]] for each in sheet["transitions"]),
             signature=from_hex(str(sheet["signature"]), 65),
         )
         for _, sheet in sorted(carried.items())
@@ -146,7 +146,7 @@ async def resend(context: Context) -> None:
         rows = await batches.unconfirmed(connection)
     if not rows:
         return
-    await context.poster.send([bytes(row["raw"]) for row in rows])  # type: ignore[arg-type]
+    await context.poster.send([bytes(row["raw"]) for row in rows])
     async with context.pool.connection() as connection:
         await batches.mark_sent(connection, [int(str(row["id"])) for row in rows])
 

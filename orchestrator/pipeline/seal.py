@@ -20,6 +20,7 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.errors import LianbanError
 from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.pipeline.context import Context
+from orchestrator.pipeline.decide import case_files
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.ports import BindingView
 from orchestrator.store import batches, cases, evidence
@@ -150,10 +151,8 @@ async def _credentials(context: Context, sealings: list[Sealing]) -> None:
         by_lead[sealing.binding.approvers[0]].append(sealing)
 
     async def one(number: int, group: list[Sealing]) -> None:
-        body = [
-            {"case": each.case.id, "sequence": each.sequence, "verdicts": [row["jws"] for row in each.verdicts]}
-            for each in group
-        ]
+        files = await case_files(context, [each.case for each in group])
+        body = [files[each.case.id] | {"verdicts": [row["jws"] for row in each.verdicts]} for each in group]
         by_id = {each.case.id: each for each in group}
         try:
             answer = await context.gateways.credentials(await context.view.seat(number), body)

@@ -176,7 +176,7 @@ async def begin_idempotent(connection: Connection, principal: str, key: str, req
     row = await cursor.fetchone()
     if row is None:
         return None
-    if bytes(row["request_hash"]) != request_hash:  # type: ignore[arg-type]
+    if bytes(row["request_hash"]) != request_hash:
         raise Refused(
             "同一幂等键已用于另一请求",
             detail_en="This Idempotency-Key was used for a different request",

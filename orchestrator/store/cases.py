@@ -51,7 +51,7 @@ COLUMNS = ", ".join(f"c.{name}" for name in CaseRow.__slots__)
 
 
 def _case(row: Row) -> CaseRow:
-    return CaseRow(**row)  # type: ignore[arg-type]
+    return CaseRow(**row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

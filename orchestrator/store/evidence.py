@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
@@ -23,7 +23,7 @@ class QuestionRow:
     item: str
     idx: int
     seat: int
-    purpose: str
+    purpose: Literal["decide", "push"]
     state: str
     """due, answered, refused, unavailable (given up after the window) or brought (the material came meanwhile)."""
     tries: int
@@ -39,7 +39,7 @@ COLUMNS = ", ".join(f"q.{name}" for name in QuestionRow.__slots__)
 
 
 def _question(row: Row) -> QuestionRow:
-    return QuestionRow(**row)  # type: ignore[arg-type]
+    return QuestionRow(**row)
 
 
 async def add_questions(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:

@@ -1,0 +1,1 @@
+"""The demonstration: a whole city on one machine, applicants walking through every scenario over HTTP, and the figures."""

@@ -1,0 +1,289 @@
+"""A case as an approver gets it, verified: mandates, situation, form and materials; and the answers it fetches itself.
+
+The orchestrator only carries the file. Everything in it is either signed by the identity seat, hashed into what is signed,
+or fetched from the provider here, so that an answer cannot be dropped, swapped or dressed up on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import structlog
+
+from orchestrator.domain.canonical import unb64
+from orchestrator.domain.conditions import holds
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_parts import EvidenceItem
+from orchestrator.domain.situations import read_form, read_situation
+from orchestrator.gateway.client import GatewayClient
+from orchestrator.gateway.gate import Presented
+from orchestrator.gateway.mandates import MandateReader
+from orchestrator.gateway.seat import Seat
+from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
+from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.mandate import Mandate, check_chain, salted_hash
+from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView
+from orchestrator.protocol.question import question_id
+from orchestrator.protocol.wire import Hex32, Sequence16, WireModel
+from orchestrator.rules.inputs import CaseFacts
+
+log = structlog.get_logger(__name__)
+
+
+class SaltedSituation(WireModel):
+    """The applicant's open answers and the salt of their hash."""
+
+    values: dict[str, Any]
+    salt: str
+
+
+class CaseFile(WireModel):
+    """A case as the orchestrator hands it over."""
+
+    case: Hex32
+    sequence: Sequence16
+    mandates: list[str]
+    """Compact JWS, oldest first."""
+    situation: SaltedSituation
+    form: SealedForm | None
+    materials: list[SealedMaterial]
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenCase:
+    """A verified case with what this approver may read of it. Personal: never logged."""
+
+    file: CaseFile
+    mandates: list[Mandate]
+    binding: BindingView
+    scenario: Scenario
+    role: str
+    """The approver role that this seat plays."""
+    situation: dict[str, Any]
+    form: dict[str, Any]
+    materials: dict[str, Material]
+    listed: tuple[MaterialRef, ...]
+    """What the form lists: the materials that count."""
+    answers: dict[tuple[str, int], Answer | None] = field(default_factory=dict)
+    """Item and subject index to the newest answer; None when nothing came."""
+    verified: bool = True
+    """False when an answer failed verification."""
+    stale: list[str] = field(default_factory=list)
+    """Items whose newest answer is too old."""
+
+    @property
+    def mandate(self) -> Mandate:
+        """The newest mandate."""
+        return self.mandates[-1]
+
+    @property
+    def mandate_hash(self) -> str:
+        """Hash of the newest mandate."""
+        return jws_hash(self.file.mandates[-1])
+
+    def items(self) -> list[EvidenceItem]:
+        """What was asked to decide: planned in this situation and covered by the mandate."""
+        return [
+            item
+            for item in self.scenario.evidence
+            if item.purpose == "decide"
+            and item.source == "gateway"
+            and holds(item.when, self.situation)
+            and any(grant.item == item.id for grant in self.mandate.evidence)
+        ]
+
+    def questions(self) -> list[tuple[str, EvidenceItem, int, int]]:
+        """(question id, item, subject index, provider's seat) of everything asked."""
+        found = []
+        for item in self.items():
+            seat = provider_seat(item, self.scenario, self.binding)
+            for index in range(len(self.mandate.subjects.get(item.subject, ()))):
+                found.append((question_id(self.mandate_hash, item.id, index, "decide"), item, index, seat))
+        return found
+
+    def facts(self) -> CaseFacts:
+        """What the rules read."""
+        claims: dict[str, list[Mapping[str, Any] | None]] = {}
+        for (item, _), answer in sorted(self.answers.items()):
+            claims.setdefault(item, []).append(None if answer is None else answer.claims)
+        claims |= self._face()
+        return CaseFacts(
+            day=date.fromisoformat(self.mandate.day),
+            situation=self.situation,
+            form=self.form,
+            claims=claims,
+            materials=self._brought(),
+            verified=self.verified,
+        )
+
+    def _face(self) -> dict[str, list[Mapping[str, Any] | None]]:
+        """What the identity seat wrote into the mandate itself (E04)."""
+        face = self.mandate.face
+        stated = None if face is None else {"face_matches": face.matches, "liveness_passed": face.liveness}
+        return {
+            item.id: [stated]
+            for item in self.scenario.evidence
+            if item.source == "mandate" and holds(item.when, self.situation)
+        }
+
+    def _brought(self) -> dict[str, Mapping[str, Any]]:
+        brought: dict[str, Mapping[str, Any]] = {}
+        for name, material in self.materials.items():
+            declared = {each.id: each for each in self.scenario.material(name).fields}
+            brought[name] = {key: value for key, value in material.fields.items() if key in declared}
+        for each in self.scenario.materials:
+            if each.answered_by is not None and each.answered_by in self.form:
+                brought[each.id] = {}
+        return brought
+
+
+def provider_seat(item: EvidenceItem, scenario: Scenario, binding: BindingView) -> int:
+    """The seat that answers an item."""
+    return binding.providers[scenario.providers.index(item.provider)]
+
+
+async def open_cases(
+    files: Sequence[CaseFile], *, seat: Seat, chain: ChainView, reader: MandateReader, asker: SeatView
+) -> dict[str, OpenCase | LianbanError]:
+    """Verifies and opens many cases; a faulty one yields its error and stops no other."""
+    read = await reader.read([jws for file in files for jws in file.mandates], chain)
+    opened: dict[str, OpenCase | LianbanError] = {}
+    for file in files:
+        try:
+            presented = []
+            for jws in file.mandates:
+                verdict = read.verdicts.get(jws_hash(jws))
+                if not isinstance(verdict, Presented):
+                    raise Refused("授权书无效", detail_en="a mandate does not hold", code=str(verdict or "no-mandate"))
+                presented.append(verdict.mandate)
+            opened[file.case] = await _open(file, presented, seat=seat, chain=chain, asker=asker)
+        except LianbanError as error:
+            opened[file.case] = error
+        await asyncio.sleep(0)
+    return opened
+
+
+async def _open(file: CaseFile, mandates: list[Mandate], *, seat: Seat, chain: ChainView, asker: SeatView) -> OpenCase:
+    if not mandates:
+        raise Refused("没有授权书", detail_en="there is no mandate", code="no-mandate")
+    newest = mandates[-1]
+    binding = await chain.binding(newest.binding)
+    if check_chain(list(zip(file.mandates, mandates, strict=True))) != file.case:
+        raise Refused("授权书不属于该办件", detail_en="the mandates are of another case", code="wrong-case")
+    ledger = chain.domain("CaseLedger")
+    if (newest.chain.id, newest.chain.ledger.lower()) != (ledger.chain_id, ledger.contract.lower()):
+        raise Refused("授权书属于其他链", detail_en="the mandate is for another ledger", code="wrong-chain")
+    if newest.version != binding.version or newest.kind == "withdrawal":
+        raise Refused("授权书不能用于审批", detail_en="the mandate cannot be decided on", code="mandate-not-in-force")
+    if asker.number != binding.operator or seat.number not in binding.approvers:
+        raise Refused("双方与该落地不符", detail_en="the binding does not name both seats so", code="asker-not-named")
+    found = await seat.scenarios.of([binding.version], seat.store)
+    if binding.version not in found:
+        raise Refused("本席位没有该场景版本", detail_en="this seat lacks the version", code="unknown-version")
+    scenario = found[binding.version]
+    if salted_hash(unb64(file.situation.salt), file.situation.values) != newest.situation:
+        raise Refused("情形与授权书不符", detail_en="the situation is not the mandate's", code="wrong-situation")
+    situation = read_situation(scenario, file.situation.values)
+    form, listed = _form(file, newest, scenario, situation, seat)
+    return OpenCase(
+        file=file,
+        mandates=mandates,
+        binding=binding,
+        scenario=scenario,
+        role=scenario.approvers[binding.approvers.index(seat.number)],
+        situation=situation,
+        form=form,
+        listed=listed,
+        materials=_materials(file, listed, scenario, seat),
+    )
+
+
+def _form(
+    file: CaseFile, mandate: Mandate, scenario: Scenario, situation: Mapping[str, Any], seat: Seat
+) -> tuple[dict[str, Any], tuple[MaterialRef, ...]]:
+    if (file.form.hash if file.form else None) != mandate.form:
+        raise Refused("表单与授权书不符", detail_en="the form is not the mandate's", code="wrong-form")
+    if file.form is None:
+        return {}, ()
+    content = open_form(file.form, seat=seat.number, key=seat.keys.sealing)
+    return read_form(scenario, situation, content.values), tuple(content.materials)
+
+
+def _materials(file: CaseFile, listed: Sequence[MaterialRef], scenario: Scenario, seat: Seat) -> dict[str, Material]:
+    """The materials that the form lists; anything else that came along does not count."""
+    known = {material.id for material in scenario.materials}
+    carried = {(each.id, each.hash): each for each in file.materials}
+    opened = {}
+    for each in listed:
+        if each.id not in known:
+            raise Invalid(field="materials", detail="场景没有这种材料", detail_en="the scenario has no such material")
+        sealed = carried.get((each.id, each.hash))
+        if sealed is None:
+            raise Refused("缺少表单所列材料", detail_en="a listed material did not come along", code="material-missing")
+        opened[each.id] = open_material(sealed, seat=seat.number, key=seat.keys.sealing)
+    return opened
+
+
+async def fetch_answers(
+    cases: Sequence[OpenCase], *, seat: Seat, chain: ChainView, client: GatewayClient, now: int
+) -> None:
+    """Fetches the newest answer to every question of the cases, one request per provider, and verifies each.
+
+    A provider that cannot be reached, or that has not answered, leaves None: unknown to the rules.
+    """
+    by_seat: dict[int, list[tuple[OpenCase, str, EvidenceItem, int]]] = defaultdict(list)
+    for case in cases:
+        for question, item, index, provider in case.questions():
+            case.answers[item.id, index] = None
+            by_seat[provider].append((case, question, item, index))
+
+    async def one(provider: int, asked: list[tuple[OpenCase, str, EvidenceItem, int]]) -> None:
+        try:
+            view = await chain.seat(provider)
+            envelopes = await client.latest(view, [question for _, question, _, _ in asked])
+        except LianbanError as error:
+            log.warning("provider-not-reached", seat=provider, questions=len(asked), code=error.code)
+            return
+        found = {envelope.question: envelope for envelope in envelopes}
+        for position, (case, question, item, index) in enumerate(asked):
+            if question in found:
+                _take(case, found[question], item, index, view, seat, now)
+            if position % 64 == 63:
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(one(provider, asked) for provider, asked in by_seat.items()))
+
+
+def _take(
+    case: OpenCase, envelope: AnswerEnvelope, item: EvidenceItem, index: int, provider: SeatView, seat: Seat, now: int
+) -> None:
+    try:
+        answer = read_answer(envelope, provider.keyset.key("evidence"), private=seat.keys.sealing, seat=seat.number)
+        slot = case.mandate.slot(item.subject, index)
+        fits = (answer.mandate, answer.item, answer.index, answer.purpose, answer.subject, answer.iss) == (
+            case.mandate_hash,
+            item.id,
+            index,
+            "decide",
+            slot.commitment,
+            provider.number,
+        )
+        mine = {claim.key for claim in item.claims if not claim.sealed_to or case.role in claim.sealed_to}
+        if answer.result == "answered" and (not fits or not mine <= answer.claims.keys()):
+            raise Refused("应答与问题不符", detail_en="the answer does not fit its question", code="wrong-answer")
+    except LianbanError as error:
+        log.warning("answer-not-verified", seat=provider.number, item=item.id, code=error.code)
+        case.verified = False
+        return
+    if answer.result == "refused":
+        return
+    if not answer.fresh(now, item.max_age):
+        case.stale.append(item.id)
+    case.answers[item.id, index] = answer

@@ -1,0 +1,221 @@
+"""Credentials: the lead approver issues the result of an approved case, readable by its holder alone.
+
+The header follows GB/T 36903 (metadata) and the identifier GB/T 36904 (check character by ISO 7064 MOD 37,36).
+"""
+
+from __future__ import annotations
+
+import time
+from calendar import timegm
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+
+from orchestrator.domain.cells import NOT_ASKED, UNKNOWN
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.identifiers import credential_identifier
+from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
+from orchestrator.gateway.requests import SignedBody, read_signed
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.credential import Credential, issue_credential
+from orchestrator.protocol.mandate import Subject, open_subject
+from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.verdict import Verdict, combine, read_verdict
+from orchestrator.protocol.wire import WireModel, read_model
+from orchestrator.rules.inputs import rule_values
+
+router = APIRouter()
+
+BEIJING = ZoneInfo("Asia/Shanghai")
+HOLDER_KINDS = {"citizen": "公民身份号码", "uscc": "统一社会信用代码"}
+
+
+class CredentialCase(CaseFile):
+    """An approved case with the verdicts of all approvers."""
+
+    verdicts: list[str]
+
+
+class CredentialsBody(WireModel):
+    """Body of a request of kind `credentials`."""
+
+    cases: list[CredentialCase]
+
+
+@router.post("/{department}/credentials")
+async def credentials(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
+    """Credentials of approved cases: `{"credentials": [{case, credential, sealed}], "refused": […]}`; one a case."""
+    asker, _ = await read_signed(request, "credentials", seat, chain)
+    body = read_model(CredentialsBody, request.body, code="bad-request")
+    kept = await seat.store.rows(
+        "select case_id, jwt, sealed from credential where case_id = any(%s)", [[case.case for case in body.cases]]
+    )
+    issued = {str(row["case_id"]): row for row in kept}
+    new = [case for case in body.cases if case.case not in issued]
+    opened = await open_cases(new, seat=seat, chain=chain, reader=http.app.state.mandates, asker=asker)
+    good = [case for case in opened.values() if isinstance(case, OpenCase)]
+    now = int(time.time())
+    await fetch_answers(good, seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
+    answers = [
+        {"case": case, "credential": str(row["jwt"]), "sealed": str(row["sealed"])} for case, row in issued.items()
+    ]
+    refused = [
+        {"case": case, "code": error.code, "detail": error.detail}
+        for case, error in opened.items()
+        if isinstance(error, LianbanError)
+    ]
+    verdicts = {case.case: case.verdicts for case in new}
+    for case in good:
+        try:
+            credential = await _issue(case, verdicts[case.file.case], seat, chain, now)
+            answers.append({"case": case.file.case, "credential": credential.jwt, "sealed": credential.sealed})
+        except LianbanError as error:
+            refused.append({"case": case.file.case, "code": error.code, "detail": error.detail})
+    return {"credentials": answers, "refused": refused}
+
+
+async def _issue(case: OpenCase, verdicts: list[str], seat: Seat, chain: ChainView, now: int) -> Credential:
+    if case.binding.approvers[0] != seat.number:
+        raise Refused("电子证照由牵头部门签发", detail_en="the lead issues the credential", code="not-lead")
+    await _require_approved(case, verdicts, chain)
+    day = datetime.now(BEIJING).date()
+    serial = await _serial(case.scenario.id, day.year, seat)
+    claims, exp = _claims(case, seat, day, serial)
+    ledger = chain.domain("CaseLedger")
+    credential = issue_credential(
+        seat=seat.number,
+        vct=case.scenario.result.vct,
+        case=case.file.case,
+        ledger=ledger.contract,
+        chain_id=ledger.chain_id,
+        claims=claims,
+        delivery=case.mandate.delivery,
+        iat=now,
+        exp=exp,
+        key=seat.keys.evidence,
+    )
+    kept = await seat.store.rows(
+        """
+        insert into credential (case_id, serial, jwt, sealed) values (%s, %s, %s, %s)
+        on conflict (case_id) do update set case_id = excluded.case_id returning jwt, sealed
+        """,
+        [case.file.case, serial, credential.jwt, credential.sealed],
+    )
+    return Credential(jwt=str(kept[0]["jwt"]), sealed=str(kept[0]["sealed"]))
+
+
+async def _require_approved(case: OpenCase, verdicts: list[str], chain: ChainView) -> None:
+    found: dict[int, Verdict] = {}
+    for number in case.binding.approvers:
+        key = (await chain.seat(number)).keyset.key("evidence")
+        for jws in verdicts:
+            try:
+                verdict = read_verdict(jws, key)
+            except Refused:
+                continue
+            if (verdict.case, verdict.sequence) == (case.file.case, case.file.sequence):
+                found[number] = verdict
+    if len(found) != len(case.binding.approvers) or combine([v.outcome for v in found.values()]) != "approve":
+        raise Refused("该办件未获准予", detail_en="the verdicts do not approve the case", code="not-approved")
+
+
+async def _serial(scenario: str, year: int, seat: Seat) -> int:
+    rows = await seat.store.rows(
+        """
+        insert into serial (scenario, year, last) values (%s, %s, 1)
+        on conflict (scenario, year) do update set last = serial.last + 1 returning last
+        """,
+        [scenario, year],
+    )
+    return int(str(rows[0]["last"]))
+
+
+def _claims(case: OpenCase, seat: Seat, day: date, serial: int) -> tuple[dict[str, Any], int | None]:
+    """The credential's fields and its expiry (end of the last day, seconds UTC)."""
+    result = case.scenario.result
+    values = rule_values(case.scenario, case.facts())
+    holder = open_subject(case.mandate, result.holder, 0, seat=seat.number, key=seat.keys.sealing)
+    number = result.number.format(year=day.year, serial=serial)
+    issue = {"number": number, "date": day.isoformat(), "issuer": seat.keyset.name["zh"]}
+    until = _until(case, values, day)
+    type_code = f"{seat.keyset.uscc}{result.type_code}"
+    claims: dict[str, Any] = {
+        "licence_name": result.name.zh,
+        "licence_type_code": type_code,
+        "licence_number": number,
+        "licence_identifier": credential_identifier(type_code, seat.keyset.uscc, f"{day.year}{serial:06d}", "001"),
+        "issuer_name": seat.keyset.name["zh"],
+        "issuer_code": seat.keyset.uscc,
+        "issue_date": day.isoformat(),
+        "holder_name": holder.name,
+        "holder_code": holder.id,
+        "holder_code_kind": HOLDER_KINDS.get(holder.type, holder.type),
+        "valid_from": day.isoformat(),
+        "valid_to": until.isoformat() if until else "长期",
+    }
+    for each in result.fields:
+        claims.setdefault(each.id, _plain(_field(each.source, case, values, issue, seat)))
+    exp = None
+    if until is not None:
+        end = datetime(until.year, until.month, until.day, 23, 59, 59, tzinfo=BEIJING)
+        exp = timegm(end.astimezone(UTC).timetuple())
+    return claims, exp
+
+
+def _field(source: str, case: OpenCase, values: dict[str, Any], issue: dict[str, str], seat: Seat) -> Any:
+    kind, _, name = source.partition(".")
+    if kind == "issue":
+        return issue[name]
+    if kind == "form":
+        return _form_field(name, case.form)
+    if source in values:
+        return values[source]
+    if kind in case.mandate.subjects:
+        return _subject_field(case, kind, name, seat)
+    raise Invalid(field=source, detail="证照字段来源不明", detail_en="a credential field of no known source")
+
+
+def _form_field(name: str, form: dict[str, Any]) -> Any:
+    question, _, part = name.partition(".")
+    value = form.get(question)
+    if part == "last_four":
+        return str(value["number"])[-4:] if isinstance(value, dict) else None
+    return value.get(part) if part and isinstance(value, dict) else value
+
+
+def _subject_field(case: OpenCase, role: str, name: str, seat: Seat) -> Any:
+    subjects: list[Subject] = [
+        open_subject(case.mandate, role, index, seat=seat.number, key=seat.keys.sealing)
+        for index in range(len(case.mandate.subjects[role]))
+    ]
+    found = [
+        each.name if name == "name" else each.id if name == "id" else each.attributes.get(name) for each in subjects
+    ]
+    return found[0] if len(found) == 1 else found
+
+
+def _plain(value: Any) -> Any:
+    if value in (NOT_ASKED, UNKNOWN):
+        return None
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value)
+
+
+def _until(case: OpenCase, values: dict[str, Any], day: date) -> date | None:
+    validity = case.scenario.result.validity
+    if validity.until is not None:
+        value = values.get(validity.until)
+        if isinstance(value, date):
+            return value
+        return date.fromisoformat(value) if isinstance(value, str) and value[:4].isdigit() else None
+    if validity.years is not None:
+        try:
+            return day.replace(year=day.year + validity.years)
+        except ValueError:  # 29 February
+            return day.replace(year=day.year + validity.years, day=28)
+    return None

@@ -1,0 +1,285 @@
+"""Sheets: the approver's gateway signs the one outcome of each case and sequence number, and never a second one while the
+first can still land.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from psycopg.types.json import Jsonb
+from pydantic import Field
+
+from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.merkle import DossierTree, Leaf
+from orchestrator.gateway.gate import Presented
+from orchestrator.gateway.mandates import MandateReader, MandatesRead
+from orchestrator.gateway.requests import SignedBody, read_signed
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.jose import jws_hash, verify_jws
+from orchestrator.protocol.mandate import check_chain
+from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.sheet import Transition, sheet_digest
+from orchestrator.protocol.verdict import STATUSES, Verdict, combine, read_verdict
+from orchestrator.protocol.wire import Hex32, Name, Sequence16, WireModel, read_model
+
+router = APIRouter()
+
+VALID_SECONDS: Final = 120
+"""How long a sheet can land. Until then no other outcome of the same case and number is signed."""
+
+REVOCATION_TYP: Final = "lianban-revocation+jwt"
+
+
+class LeafBody(WireModel):
+    """A dossier leaf."""
+
+    kind: Name
+    salt: Hex32
+    content: Hex32
+
+
+class SheetCase(WireModel):
+    """A transition as the orchestrator asks for it, with everything that it rests on."""
+
+    case: Hex32
+    sequence: Sequence16
+    status: int = Field(ge=1, le=6)
+    binding: int
+    leaves: list[LeafBody]
+    root: Hex32
+    verdicts: list[str]
+    mandates: list[str]
+    order: str | None
+    """The revocation order of this seat's officer, for a revocation."""
+
+
+class SheetsBody(WireModel):
+    """Body of a request of kind `sheets`."""
+
+    cases: list[SheetCase] = Field(min_length=1, max_length=256)
+
+
+@router.post("/{department}/sheets")
+async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
+    """One sheet over all transitions that hold: `{seat, valid_until, signature, signed: [case…], refused: […]}`.
+
+    The signature is over the signed ones sorted by binding and case id, which is their order in the batch.
+    """
+    asker, _ = await read_signed(request, "sheets", seat, chain)
+    body = read_model(SheetsBody, request.body, code="bad-request")
+    reader: MandateReader = http.app.state.mandates
+    read = await reader.read([jws for case in body.cases for jws in case.mandates], chain)
+    now = int(time.time())
+    mine = await _mine(body.cases, seat)
+    before = await _outcomes(body.cases, seat)
+    good: list[SheetCase] = []
+    refused: list[dict[str, Any]] = []
+    for case in body.cases:
+        try:
+            binding = await _binding(case, asker.number, seat, chain)
+            _check_mandates(case, read)
+            await _check_status(case, binding, mine, seat, chain, read, now)
+            _check_dossier(case, before.get(case.case, []))
+            _check_single(case, before.get(case.case, []), now)
+            good.append(case)
+        except LianbanError as error:
+            items = getattr(error, "items", [])
+            refused.append({"case": case.case, "code": error.code, "detail": error.detail, "items": items})
+    good.sort(key=lambda case: (case.binding, case.case))
+    valid_until = now + VALID_SECONDS
+    kept, taken = await _keep(good, seat, valid_until, now)
+    refused += [{"case": case, "code": "other-outcome", "detail": "", "items": []} for case in taken]
+    signature = ""
+    if kept:
+        transitions = [
+            Transition(
+                case_id=from_hex(case.case),
+                root=from_hex(case.root),
+                status=Status(case.status),
+                sequence=case.sequence,
+                binding=case.binding,
+            )
+            for case in kept
+        ]
+        digest = sheet_digest(chain.domain("CaseLedger"), seat.number, valid_until, transitions)
+        signature = to_hex(seat.keys.chain.sign_hash(digest))
+    return {
+        "seat": seat.number,
+        "valid_until": valid_until,
+        "signature": signature,
+        "signed": [case.case for case in kept],
+        "refused": refused,
+    }
+
+
+class StaleEvidence(Refused):
+    """An answer under the verdict is too old by now. `items` are to be asked again."""
+
+    def __init__(self, items: list[str]) -> None:
+        super().__init__("核验数据已过时效", detail_en="an answer is too old by now", code="stale-evidence")
+        self.items = items
+
+
+async def _mine(cases: Sequence[SheetCase], seat: Seat) -> dict[tuple[str, int], Any]:
+    rows = await seat.store.rows("select * from verdict where case_id = any(%s)", [[case.case for case in cases]])
+    return {(str(row["case_id"]), int(str(row["sequence"]))): row for row in rows}
+
+
+async def _outcomes(cases: Sequence[SheetCase], seat: Seat) -> dict[str, list[Any]]:
+    rows = await seat.store.rows(
+        "select * from outcome where case_id = any(%s) order by sequence", [[case.case for case in cases]]
+    )
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(str(row["case_id"]), []).append(row)
+    return found
+
+
+async def _binding(case: SheetCase, asker: int, seat: Seat, chain: ChainView) -> BindingView:
+    binding = await chain.binding(case.binding)
+    if asker != binding.operator or seat.number not in binding.approvers:
+        raise Refused("双方与该落地不符", detail_en="the binding does not name both seats so", code="asker-not-named")
+    return binding
+
+
+def _check_mandates(case: SheetCase, read: MandatesRead) -> None:
+    presented = []
+    for jws in case.mandates:
+        verdict = read.verdicts.get(jws_hash(jws))
+        if not isinstance(verdict, Presented):
+            raise Refused("授权书无效", detail_en="a mandate does not hold", code="bad-mandate")
+        presented.append((jws, verdict.mandate))
+    if not presented or check_chain(presented) != case.case or presented[-1][1].binding != case.binding:
+        raise Refused("授权书不属于该办件", detail_en="the mandates are of another case", code="wrong-case")
+
+
+async def _check_status(
+    case: SheetCase,
+    binding: BindingView,
+    mine: dict[tuple[str, int], Any],
+    seat: Seat,
+    chain: ChainView,
+    read: MandatesRead,
+    now: int,
+) -> None:
+    """That the status is what the verdicts, the applicant or an officer of this seat decided."""
+    status, lead = Status(case.status), binding.approvers[0] == seat.number
+    newest = read.verdicts[jws_hash(case.mandates[-1])]
+    withdrawn = isinstance(newest, Presented) and newest.mandate.kind == "withdrawal"
+    if status == Status.WITHDRAWN:
+        if not withdrawn or not lead:
+            raise Refused("没有撤回授权", detail_en="nobody withdrew, or this seat does not lead", code="not-withdrawn")
+        return
+    if withdrawn:
+        raise Refused("办件已撤回", detail_en="the applicant has withdrawn", code="withdrawn")
+    if status == Status.REVOKED:
+        _check_order(case, seat, lead)
+        return
+    verdicts = await _verdicts(case, binding, chain)
+    if STATUSES[combine([verdict.outcome for verdict in verdicts.values()])] != status:
+        raise Refused("状态与审批意见不符", detail_en="the status is not what the verdicts say", code="wrong-status")
+    if status == Status.ACCEPTED and not lead:
+        raise Refused("受理由牵头部门签批", detail_en="the lead accepts", code="not-lead")
+    own = mine.get((case.case, case.sequence))
+    if own is None or str(own["jws"]) not in case.verdicts:
+        raise Refused("本部门意见已更新", detail_en="this seat's verdict is another by now", code="verdict-changed")
+    stale = sorted({entry["item"] for entry in own["answers"] if entry["until"] < now})
+    if stale and verdicts[seat.number].officer is None and status != Status.ACCEPTED:
+        raise StaleEvidence(stale)
+
+
+async def _verdicts(case: SheetCase, binding: BindingView, chain: ChainView) -> dict[int, Verdict]:
+    """One verdict of every approver on this case, number and mandates, each signed by its seat."""
+    found: dict[int, Verdict] = {}
+    hashes = tuple(jws_hash(jws) for jws in case.mandates)
+    unread = list(case.verdicts)
+    for number in binding.approvers:
+        key = (await chain.seat(number)).keyset.key("evidence")
+        for jws in unread:
+            try:
+                verdict = read_verdict(jws, key)
+            except Refused:
+                continue
+            place = (verdict.iss, verdict.case, verdict.sequence, verdict.binding, tuple(verdict.mandates))
+            if place == (f"seat:{number}", case.case, case.sequence, case.binding, hashes):
+                found[number] = verdict
+                break
+    if len(found) != len(binding.approvers):
+        raise Refused("缺少审批意见", detail_en="a verdict is missing or does not hold", code="verdict-missing")
+    return found
+
+
+def _check_order(case: SheetCase, seat: Seat, lead: bool) -> None:
+    if case.order is None or not lead:
+        raise Refused("没有撤销决定", detail_en="there is no order to revoke", code="no-order")
+    order = verify_jws(case.order, typ=REVOCATION_TYP, jwk=seat.keyset.key("evidence"))
+    if order.get("case") != case.case:
+        raise Refused("撤销决定属于其他办件", detail_en="the order is about another case", code="no-order")
+
+
+def _check_dossier(case: SheetCase, before: Sequence[Any]) -> None:
+    """That the root is the leaves', and that the dossier holds all it must, the earlier one included."""
+    leaves = {(leaf.kind, leaf.salt, leaf.content) for leaf in case.leaves}
+    tree = DossierTree(
+        [Leaf(kind=leaf.kind, salt=from_hex(leaf.salt), content=from_hex(leaf.content)) for leaf in case.leaves]
+    )
+    if to_hex(tree.root) != case.root:
+        raise Refused("案卷根与内容不符", detail_en="the root is not the leaves'", code="wrong-root")
+    contents = {(leaf.kind, leaf.content) for leaf in case.leaves}
+    needed = {("mandate", jws_hash(jws)) for jws in case.mandates} | {
+        ("verdict", jws_hash(jws)) for jws in case.verdicts
+    }
+    if not needed <= contents:
+        raise Refused("案卷不完整", detail_en="the dossier lacks a mandate or verdict", code="dossier-incomplete")
+    for row in before:
+        if int(row["sequence"]) < case.sequence and not {tuple(leaf) for leaf in row["leaves"]} <= leaves:
+            raise Refused("案卷缺少先前内容", detail_en="the dossier lost what it held", code="dossier-shrunk")
+
+
+def _check_single(case: SheetCase, before: Sequence[Any], now: int) -> None:
+    for row in before:
+        same = (int(row["status"]), str(row["root"])) == (case.status, case.root)
+        if int(row["sequence"]) == case.sequence and not same and int(row["valid_until"]) >= now:
+            raise Refused(
+                "该办件此步已签批其他结果", detail_en="another outcome was signed already", code="other-outcome"
+            )
+
+
+async def _keep(
+    cases: Sequence[SheetCase], seat: Seat, valid_until: int, now: int
+) -> tuple[list[SheetCase], list[str]]:
+    """Writes the outcomes before anything is signed. A different outcome that came in between wins and is not replaced."""
+    if not cases:
+        return [], []
+    rows = [
+        {
+            "case_id": case.case,
+            "sequence": case.sequence,
+            "status": case.status,
+            "root": case.root,
+            "valid_until": valid_until,
+            "leaves": [[leaf.kind, leaf.salt, leaf.content] for leaf in case.leaves],
+        }
+        for case in cases
+    ]
+    kept = await seat.store.rows(
+        """
+        insert into outcome (case_id, sequence, status, root, valid_until, leaves)
+        select o.case_id, o.sequence, o.status, o.root, o.valid_until, o.leaves
+        from jsonb_to_recordset(%s) as o(case_id text, sequence int, status smallint, root text, valid_until bigint,
+                                         leaves jsonb)
+        on conflict (case_id, sequence) do update
+        set status = excluded.status, root = excluded.root, valid_until = excluded.valid_until, leaves = excluded.leaves,
+            signed_at = now()
+        where outcome.valid_until < %s or (outcome.status = excluded.status and outcome.root = excluded.root)
+        returning case_id
+        """,
+        [Jsonb(rows), now],
+    )
+    names = {str(row["case_id"]) for row in kept}
+    return [case for case in cases if case.case in names], [case.case for case in cases if case.case not in names]
