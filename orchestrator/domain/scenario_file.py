@@ -6,6 +6,7 @@ fault with line, column, field and remedy. The form of a file is described in `d
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,9 +148,15 @@ def load_scenario(text: str, *, catalogue: Catalogue) -> Scenario:
         raise ScenarioFaults([reader.places.fault((), "文件应为映射", "A file is a map of fields", "docs/scenario.md")])
     tree = _flatten_rules(tree, reader)
     try:
-        draft = with_common(Draft.model_validate(tree))
+        draft = Draft.model_validate(tree)
     except ValidationError as error:
-        raise ScenarioFaults([*reader.faults, *_shape_faults(error, reader.places, tree)]) from None
+        reader.faults += _shape_faults(error, reader.places)
+        try:
+            # Unknown fields and missing texts do not hide what else is wrong.
+            draft = Draft.model_validate(_mended(tree, error))
+        except ValidationError:
+            raise ScenarioFaults(reader.faults) from None
+    draft = with_common(draft)
     common = len(draft.rules) - len(reader.places.rules)
     reader.places.rules[:0] = [("rules",)] * common
     inputs = rule_inputs(draft, catalogue)
@@ -215,7 +222,31 @@ _MESSAGES = {
 }
 
 
-def _shape_faults(error: ValidationError, places: _Places, tree: Mapping[str, Any]) -> list[Fault]:
+_TEXTS = frozenset({"name", "matter", "label", "reason", "message", "note"})
+
+
+def _mended(tree: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The tree without its unknown fields and with its missing texts filled in, so that the checks can go on."""
+    mended: dict[str, Any] = copy.deepcopy(tree)
+    for each in error.errors(include_url=False):
+        *path, last = each["loc"]
+        place: Any = mended
+        for step in path:
+            inside = isinstance(place, Mapping) and step in place
+            inside = inside or (isinstance(place, list) and isinstance(step, int) and step < len(place))
+            place = place[step] if inside else place
+        if not isinstance(place, dict):
+            continue
+        if each["type"] == "extra_forbidden":
+            place.pop(str(last), None)
+        elif each["type"] == "missing" and last in ("zh", "en"):
+            place[str(last)] = "?"
+        elif each["type"] == "missing" and last in _TEXTS:
+            place[str(last)] = {"zh": "?", "en": "?"}
+    return mended
+
+
+def _shape_faults(error: ValidationError, places: _Places) -> list[Fault]:
     faults = []
     for each in error.errors(include_url=False):
         name = str(each["loc"][-1]) if each["loc"] else ""
