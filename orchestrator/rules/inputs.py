@@ -97,7 +97,7 @@ def _derive(scenario: Scenario, facts: CaseFacts, values: Mapping[str, Any], der
     table = scenario.parameter(derived.parameter, facts.day) if derived.parameter is not None else ()
     try:
         return _OPERATIONS[derived.op](sources, table)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError):
         return UNKNOWN  # a provider's value of another shape says nothing, and must not stop the officer from seeing the case
 
 
@@ -140,7 +140,7 @@ def _step(sources: Sequence[Any], table: Any) -> Any:
 
 
 def _valid_bank_account(sources: Sequence[Any], _: Any) -> Any:
-    return bank_card_problem(sources[0]) is None
+    return bank_card_problem(sources[0]["number"]) is None
 
 
 _OPERATIONS: Mapping[str, Callable[[Sequence[Any], Any], Any]] = {
