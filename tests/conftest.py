@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.devnet.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from tests.support.departments import SeededDepartments
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +32,12 @@ def pg_admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def departments(pg_admin_dsn: str) -> Iterator[SeededDepartments]:
+    """All departments' databases, seeded. A test that changes rows puts them back."""
+    from tests.support.departments import seeded_departments
+
+    with seeded_departments(pg_admin_dsn) as seeded:
+        yield seeded

@@ -144,7 +144,7 @@ class Records:
                 ask = ClaimAsk(key="value", claim=claim.id, params=params)
                 try:
                     await self._execute(evidence, (ask,), [], date(2020, 2, 29), explain=True)
-                except psycopg.errors.SyntaxErrorOrAccessRuleViolation as error:
+                except (psycopg.ProgrammingError, psycopg.DataError) as error:
                     raise Invalid(
                         field=f"{evidence.id}.{claim.id}",
                         code="bad-adapter",
@@ -152,6 +152,8 @@ class Records:
                         detail_en=f"The claim's SQL does not run: {error.diag.message_primary}",
                         remedy="见 docs/adapter.md / see docs/adapter.md",
                     ) from error
+                except (psycopg.Error, PoolTimeout) as error:
+                    raise _unavailable(evidence, error) from None
 
     async def _read_group(self, adapter: Adapter, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
         evidence, claims = _resolve(adapter, asks[0])
@@ -159,14 +161,7 @@ class Records:
         try:
             rows = await self._execute(evidence, asks[0].claims, subjects, today)
         except (psycopg.Error, PoolTimeout) as error:
-            # The server's message may quote values, so only its code goes on.
-            code = getattr(error, "sqlstate", None) or "no connection"
-            raise Unavailable(
-                "部门数据库暂时无法读取",
-                code="records-unavailable",
-                detail_en=f"The department's records cannot be read now ({evidence.id}, {code})",
-                remedy="稍后重试 / try again later",
-            ) from None
+            raise _unavailable(evidence, error) from None
         found: dict[int, list[tuple[Any, ...]]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(row)
@@ -216,6 +211,17 @@ def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim]) -> str:
         f"r as ({expand(evidence.record)})\n"
         f"select s.n, (r.n is not null) as found{columns}\n"
         "from subject s left join r on r.n = s.n limit %(limit)s"
+    )
+
+
+def _unavailable(evidence: SqlEvidence, error: Exception) -> Unavailable:
+    # The server's message may quote values, so only its code goes on.
+    code = getattr(error, "sqlstate", None) or "no connection"
+    return Unavailable(
+        "部门数据库暂时无法读取",
+        code="records-unavailable",
+        detail_en=f"The department's records cannot be read now ({evidence.id}, {code})",
+        remedy="稍后重试 / try again later",
     )
 
 
