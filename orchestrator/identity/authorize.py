@@ -148,13 +148,14 @@ async def _take_subjects(seat: IdentitySeat, flow: Flow, posted: Posted) -> Answ
         if flow.person is None or context.step(flow, seat.now()) is not Step.SUBJECTS:
             raise out_of_step()
         entries = read_entries(context.needs.roles, posted.fields, flow.person)
-        if posted.action == "more" or entries.faults:
-            faults = entries.faults if posted.action == "subjects" else ()
-            return await _page(seat, flow, faults, posted.fields)
-        consents = co_consents(context.needs.roles, entries.subjects, flow.person)
-        flow = flow.with_subjects(entries.subjects, consents)
-        await update.save(flow.model_dump_json())
-    return await _page(seat, flow)
+        taken = posted.action == "subjects" and not entries.faults
+        if taken:
+            consents = co_consents(context.needs.roles, entries.subjects, flow.person)
+            flow = flow.with_subjects(entries.subjects, consents)
+            await update.save(flow.model_dump_json())
+    if taken:
+        return await _page(seat, flow)
+    return await _page(seat, flow, entries.faults if posted.action == "subjects" else (), posted.fields)
 
 
 async def _advance(seat: IdentitySeat, flow: Flow, posted: Posted) -> Answer:
@@ -164,7 +165,8 @@ async def _advance(seat: IdentitySeat, flow: Flow, posted: Posted) -> Answer:
     async with seat.store.flow_update(flow.id, now) as found:
         update, flow = locked_flow(found)
         match context.step(flow, now), posted.action:
-            case Step.CO_CONSENT, "refresh":
+            case _, "refresh":
+                # The last co-consenter may just have answered, so this belongs to every step.
                 pass
             case Step.NOTICE, "agree":
                 flow = flow.having(agreed_at=now, declined=_declined(context, posted.declined))

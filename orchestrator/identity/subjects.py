@@ -28,6 +28,7 @@ ID_LABELS: Final[dict[str, dict[str, str]]] = {
     "title": {"zh": "不动产权证书号", "en": "number of the title certificate"},
     "unit": {"zh": "不动产单元号", "en": "real-estate unit number"},
     "contract": {"zh": "合同编号", "en": "contract number"},
+    "name": {"zh": "名称", "en": "name"},
     "laboratory": {"zh": "检测机构资质证书编号", "en": "number of the laboratory's certificate"},
 }
 """The identifier types of the catalogue, as the form calls them."""

@@ -1,4 +1,4 @@
-"""The identity seat over real HTTP and PostgreSQL: sign-in, mandates, and every way in which it says no."""
+"""The identity seat over real HTTP and PostgreSQL: signing in, OAuth, pages, and every way in which it says no."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.identity.accounts import DEVELOPMENT_PASSCODE, LOCK_SECONDS, MAX_FAILURES
 from orchestrator.identity.client import Applicant
 from orchestrator.identity.oidc import CODE_SECONDS, client_assertion
-from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.mandate import check_chain, open_subject, salted_hash
-from orchestrator.scenarios import read_data
-from tests.support.identity_world import IDENTITY, KEYS, OPERATOR, Application, World, running
+from orchestrator.protocol.mandate import open_subject, salted_hash
+from orchestrator.scenarios import shipped
+from tests.support.identity_world import (
+    CHEN,
+    GALLERY,
+    GALLERY_SUBJECTS,
+    IDENTITY,
+    KEYS,
+    OPERATOR,
+    PEOPLE,
+    SUN,
+    WANG,
+    World,
+    form_fields,
+    gallery,
+    post,
+    running,
+)
 
 pytestmark = pytest.mark.anyio
 
-CAST: dict[str, dict[str, Any]] = read_data("cast.yaml")["people"]
-PEOPLE = {person["number"]: person["name"] for person in CAST.values()}
-CHEN, SUN, WANG = (CAST[name]["number"] for name in ("chen-hua", "sun-zuyue", "wang-waibu"))
-GALLERY: dict[str, Any] = {
-    "decoration_area_m2": "280.00",
-    "handler_household": "beijing",
-    "handled_by": "self",
-    "premises_tenure": "owned",
-}
-GALLERY_SUBJECTS: dict[str, Any] = {
-    "company": [{"id": "91110108MBXYE0016D", "name": "海淀墨白画廊有限公司"}],
-    "premises": [{"id": "京(2019)海不动产权第0000001号", "attributes": {"unit": "110108001001GB00001F00010001"}}],
-}
-CULTURE, MARKET, LAND = 3, 1, 5
+CULTURE, MARKET, LAND, TAX = 3, 1, 5, 6
 
 
 @pytest.fixture
@@ -41,10 +42,6 @@ async def world(pg_admin_dsn: str) -> AsyncIterator[World]:
     attributes = {SUN: {"face_check": "fails"}}
     async with running(pg_admin_dsn, PEOPLE, attributes=attributes) as running_world:
         yield running_world
-
-
-async def _gallery(world: World) -> Application:
-    return Application(binding=(await world.bind("open-gallery")).number, values=dict(GALLERY))
 
 
 async def test_sign_in__right_passcode__pairwise_subject_without_number(world: World) -> None:
@@ -58,7 +55,7 @@ async def test_sign_in__right_passcode__pairwise_subject_without_number(world: W
 
 
 async def test_authorise__gallery__mandate_opens_for_the_seats_that_need_it_alone(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
 
     granted = await world.granted(CHEN, application.details(), subjects=GALLERY_SUBJECTS)
     mandate = world.parse(granted.mandate)
@@ -85,24 +82,24 @@ async def test_authorise__gallery__mandate_opens_for_the_seats_that_need_it_alon
 
 
 async def test_authorise__number_with_wrong_check_digit__field_named_and_correctable(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     wrong = {**GALLERY_SUBJECTS, "company": [{"id": "91110108MBXYE0016X", "name": "海淀墨白画廊有限公司"}]}
     pushed = await world.portal.push(application.details())
 
     async with Applicant(CHEN) as person:
         page, view = await person.open(pushed.authorize_url)
-        view = await _post(person, page, view, action="sign-in", number=CHEN, passcode=DEVELOPMENT_PASSCODE)
+        view = await post(person, page, view, action="sign-in", number=CHEN, passcode=DEVELOPMENT_PASSCODE)
         assert view["step"] == "subjects"
         with pytest.raises(Invalid) as error:
-            await _post(person, page, view, action="subjects", **_fields(wrong))
+            await post(person, page, view, action="subjects", **form_fields(wrong))
         assert error.value.field == "company.0.id"
         assert "91110108MBXYE0016X" not in str(error.value)
-        view = await _post(person, page, await person.view(page), action="subjects", **_fields(GALLERY_SUBJECTS))
+        view = await post(person, page, await person.view(page), action="subjects", **form_fields(GALLERY_SUBJECTS))
         assert view["step"] == "notice"
 
 
 async def test_authorise__principals_number_overwritten_in_form__account_stands(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     forged = {**GALLERY_SUBJECTS, "handler": [{"id": WANG, "name": PEOPLE[WANG]}]}
 
     mandate = world.parse((await world.granted(CHEN, application.details(), subjects=forged)).mandate)
@@ -216,7 +213,7 @@ async def test_par__forged_replayed_or_foreign_assertion__invalid_client(world: 
 
 
 async def test_par__binding_that_does_not_fit__detail_named(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     faults = {
         "situation.values": {**application.details(), "situation": {"values": {"x": 1}, "salt": application.salt}},
         "binding": {**application.details(), "binding": 99},
@@ -232,7 +229,7 @@ async def test_par__binding_that_does_not_fit__detail_named(world: World) -> Non
 
 
 async def test_par__texts_on_chain_newer_than_ours__asked_for(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     binding = await world.chain.binding(application.binding)
     world.chain.publish(binding.version, "open-gallery", "0x" + "11" * 32, CULTURE)
 
@@ -241,8 +238,6 @@ async def test_par__texts_on_chain_newer_than_ours__asked_for(world: World) -> N
 
 
 async def test_put_definition__other_version_or_unpublished__refused(world: World) -> None:
-    from orchestrator.scenarios import shipped
-
     scenario = shipped("open-gallery")
     with pytest.raises(Refused) as unpublished:
         await world.portal.put_definition(scenario.version, scenario.definition(), scenario.texts())
@@ -251,107 +246,14 @@ async def test_put_definition__other_version_or_unpublished__refused(world: Worl
         await world.portal.put_definition("0x" + "00" * 32, scenario.definition(), scenario.texts())
 
 
-async def test_amendment_and_withdrawal__same_person__chained_others_refused(world: World) -> None:
-    application = await _gallery(world)
-    first = await world.granted(CHEN, application.details(), subjects=GALLERY_SUBJECTS)
-    grant = world.parse(first.mandate)
-    case = check_chain([(first.mandate or "", grant)])
-
-    application.values = {**GALLERY, "decoration_area_m2": "350.00"}
-    amendment = application.details("amendment", case, jws_hash(first.mandate or ""))
-    with pytest.raises(Refused) as stranger:
-        await world.authorise(WANG, amendment, subjects=GALLERY_SUBJECTS)
-    assert stranger.value.code == "not-your-case"
-    second = await world.granted(CHEN, amendment, subjects=GALLERY_SUBJECTS)
-    amended = world.parse(second.mandate)
-    assert amended.covers("E13.premises", 10) is not None
-
-    with pytest.raises(Refused, match="newer mandate"):
-        await world.portal.push(application.details("withdrawal", case, jws_hash(first.mandate or "")))
-    world.chain.retire(application.binding)
-    withdrawal = application.details("withdrawal", case, jws_hash(second.mandate or ""))
-    third = await world.granted(CHEN, withdrawal)
-    withdrawn = world.parse(third.mandate)
-
-    assert (
-        check_chain([(g.mandate or "", m) for g, m in ((first, grant), (second, amended), (third, withdrawn))]) == case
-    )
-    assert withdrawn.subjects == {}
-    assert withdrawn.evidence == ()
-    with pytest.raises(Refused, match="newer mandate"):
-        await world.portal.push(application.details("amendment", case, jws_hash(third.mandate or "")))
-
-
-async def test_amendment__two_flows_at_once__second_signature_refused(world: World) -> None:
-    application = await _gallery(world)
-    first = await world.granted(CHEN, application.details(), subjects=GALLERY_SUBJECTS)
-    case = check_chain([(first.mandate or "", world.parse(first.mandate))])
-    details = application.details("withdrawal", case, jws_hash(first.mandate or ""))
-    one, two = await world.portal.push(details), await world.portal.push(details)
-    async with Applicant(CHEN) as left, Applicant(CHEN) as right:
-        page, view = await left.open(one.authorize_url)
-        view = await _post(left, page, view, action="sign-in", number=CHEN, passcode=DEVELOPMENT_PASSCODE)
-        assert (await right.authorise(two.authorize_url)).code
-        with pytest.raises(Refused) as error:
-            await _post(left, page, view, action="confirm")
-        assert error.value.code == "mandate-superseded"
-
-
-async def test_face_check__passed__in_mandate_with_method(world: World) -> None:
-    application = Application(binding=(await world.bind("unemployment-benefit-claim")).number, values={})
-
-    mandate = world.parse((await world.granted(CHEN, application.details())).mandate)
-
-    assert mandate.face is not None
-    assert (mandate.face.matches, mandate.face.liveness, mandate.face.method) == (True, True, "development")
-    assert mandate.covers("E04.claimant", IDENTITY) is not None
-
-
-async def test_face_check__failed_three_times__failure_in_mandate(world: World) -> None:
-    application = Application(binding=(await world.bind("unemployment-benefit-claim")).number, values={})
-
-    mandate = world.parse((await world.granted(SUN, application.details())).mandate)
-
-    assert mandate.face is not None
-    assert (mandate.face.matches, mandate.face.liveness) == (False, True)
-
-
-async def test_face_check__other_way_or_declined__not_in_mandate(world: World) -> None:
-    application = Application(binding=(await world.bind("unemployment-benefit-claim")).number, values={})
-
-    skipped = world.parse((await world.granted(SUN, application.details(), face=False)).mandate)
-    declined = world.parse((await world.granted(SUN, application.details(), decline=["E04.claimant"])).mandate)
-
-    for mandate in (skipped, declined):
-        assert mandate.face is None
-        assert mandate.covers("E04.claimant", IDENTITY) is None
-        assert mandate.covers("E01.claimant", IDENTITY) is not None
-
-
-async def test_notice__declining_what_the_law_asks__refused(world: World) -> None:
-    application = await _gallery(world)
-
-    with pytest.raises(Invalid) as error:
-        await world.authorise(CHEN, application.details(), subjects=GALLERY_SUBJECTS, decline=["E05.company"])
-    assert error.value.field == "decline"
-
-
-async def test_notice__refused__back_to_portal_without_code(world: World) -> None:
-    application = await _gallery(world)
-
-    pushed, returned = await world.authorise(CHEN, application.details(), subjects=GALLERY_SUBJECTS, agree=False)
-
-    assert (returned.error, returned.code, returned.state) == ("access_denied", "", pushed.state)
-
-
 async def test_steps__out_of_order_or_without_form_token__refused(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     pushed = await world.portal.push(application.details())
     async with Applicant(CHEN) as person:
         page, view = await person.open(pushed.authorize_url)
         for action in ("confirm", "agree", "face", "subjects"):
             with pytest.raises(Refused) as error:
-                await _post(person, page, view, action=action)
+                await post(person, page, view, action=action)
             assert error.value.code == "out-of-step"
         with pytest.raises(Refused) as forged:
             await person.post(page, {**view, "csrf": "x"}, {"action": "refuse"})
@@ -359,7 +261,7 @@ async def test_steps__out_of_order_or_without_form_token__refused(world: World) 
 
 
 async def test_pages__browser__chinese_html_with_safe_headers_and_cookies(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     pushed = await world.portal.push(application.details())
 
     opened = await world.http.get(pushed.authorize_url)
@@ -383,25 +285,13 @@ async def test_pages__browser__chinese_html_with_safe_headers_and_cookies(world:
 
 
 async def test_flow__finished__what_was_entered_is_gone(world: World) -> None:
-    application = await _gallery(world)
+    application = await gallery(world)
     await world.granted(CHEN, application.details(), subjects=GALLERY_SUBJECTS)
 
     async with world.seat.store.pool.connection() as connection:
         for table in ("flow", "session"):
             row = await (await connection.execute(f"select count(*) as n from {table}")).fetchone()
             assert row == {"n": 0}
-
-
-def _fields(subjects: dict[str, Any]) -> dict[str, str]:
-    from orchestrator.identity.client import subject_fields
-
-    return {name: str(value) for name, value in subject_fields(subjects).items()}
-
-
-async def _post(person: Applicant, page: str, view: dict[str, Any], **fields: str) -> dict[str, Any]:
-    answer = await person.post(page, view, fields)
-    assert isinstance(answer, dict)
-    return answer
 
 
 async def _sign_in_with(world: World, number: str, passcode: str) -> Any:

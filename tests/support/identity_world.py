@@ -21,7 +21,7 @@ from orchestrator.api.identity import Granted, IdentityClient, Pushed
 from orchestrator.database import open_pool
 from orchestrator.domain.canonical import b64
 from orchestrator.domain.scenario import Scenario
-from orchestrator.identity.client import Applicant, Returned
+from orchestrator.identity.client import Applicant, Returned, subject_fields
 from orchestrator.identity.face import DevelopmentFaceCheck
 from orchestrator.identity.oidc import Client
 from orchestrator.identity.seat import IdentitySeat, open_identity_seat
@@ -39,6 +39,19 @@ IDENTITY, OPERATOR = 2, 0
 REDIRECT = "http://portal.test/callback"
 CATALOGUE = load_catalogue()
 ROLES: dict[str, str] = read_data("bindings/haidian.yaml")["roles"]
+CAST: dict[str, dict[str, Any]] = read_data("cast.yaml")["people"]
+PEOPLE: dict[str, str] = {person["number"]: person["name"] for person in CAST.values()}
+CHEN, SUN, WANG = (str(CAST[name]["number"]) for name in ("chen-hua", "sun-zuyue", "wang-waibu"))
+GALLERY: dict[str, Any] = {
+    "decoration_area_m2": "280.00",
+    "handler_household": "beijing",
+    "handled_by": "self",
+    "premises_tenure": "owned",
+}
+GALLERY_SUBJECTS: dict[str, Any] = {
+    "company": [{"id": "91110108MBXYE0016D", "name": "海淀墨白画廊有限公司"}],
+    "premises": [{"id": "京(2019)海不动产权第0000001号", "attributes": {"unit": "110108001001GB00001F00010001"}}],
+}
 KEYS: dict[int, SeatKeys] = {
     department.seat: generate_seat_keys(identity=department.seat == IDENTITY)
     for department in CATALOGUE.departments.values()
@@ -164,6 +177,23 @@ async def running(
         finally:
             server.should_exit = True
             await serving
+
+
+async def gallery(world: World) -> Application:
+    """An application for the gallery, published and bound."""
+    return Application(binding=(await world.bind("open-gallery")).number, values=dict(GALLERY))
+
+
+def form_fields(subjects: dict[str, Any]) -> dict[str, str]:
+    """Subjects as form fields."""
+    return {name: str(value) for name, value in subject_fields(subjects).items()}
+
+
+async def post(person: Applicant, page: str, view: dict[str, Any], **fields: str) -> dict[str, Any]:
+    """Posts a form whose answer is another view."""
+    answer = await person.post(page, view, fields)
+    assert isinstance(answer, dict)
+    return answer
 
 
 def _keyset(number: int) -> Keyset:
