@@ -33,6 +33,14 @@ GROUPS: dict[str, Group] = {
         "orchestrator.devnet.commands", "本地链与数据库 · run the devnet's node and database", app="devnet_app"
     ),
     "deploy": Group("orchestrator.devnet.commands", "部署合约 · deploy the contracts", app="deploy_app"),
+    "demo": Group("orchestrator.cli_demo", "完整演示 · the whole demonstration", app="demo_app"),
+    "seed": Group("orchestrator.cli_demo", "生成部门示范数据 · fill the departments' databases", app="seed_app"),
+    "scenario": Group("orchestrator.cli_scenario", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
+    "gateway": Group("orchestrator.cli_gateway", "部门网关 · serve departments' gateways"),
+    "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
+    "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
+    "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),
+    "principal": Group("orchestrator.cli_portal", "登记经办、审计人员 · operators and auditors", app="principal_app"),
 }
 
 

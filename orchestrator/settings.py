@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         return self.data_dir / "services.env"
 
     @property
+    def adapters_dir(self) -> Path:
+        """Where further department files (new records, new evidence) are dropped; gateways read them as they change."""
+        return self.data_dir / "adapters"
+
+    @property
     def logs_dir(self) -> Path:
         """Where the services that we start write their logs."""
         return self.data_dir / "logs"

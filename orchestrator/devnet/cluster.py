@@ -29,7 +29,7 @@ from orchestrator.pipeline.publishing import Terms
 from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys, load_seat_keys, save_seat_keys
 from orchestrator.runtime import open_runtime, prepare_store
 from orchestrator.scenarios import load_catalogue, read_data, scenario_files
-from orchestrator.seeding import Population, seed_city
+from orchestrator.seeding.city import Population, seed_city
 from orchestrator.settings import Settings, load_settings
 
 BEIJING = ZoneInfo("Asia/Shanghai")
@@ -61,43 +61,56 @@ def open_cluster(
 
     Raises Unavailable naming the part that does not come up.
     """
-    with Supervisor(settings.logs_dir) as supervisor:
-        with (
-            _step(steps, "启动数据库", "starting PostgreSQL", lambda: open_database(settings.database_url, settings.data_dir)) as dsn,
-            _step(
-                steps,
-                "启动链节点",
-                "starting the node",
-                lambda: open_node(
-                    settings.node_url,
-                    settings.data_dir,
-                    block_seconds=settings.block_seconds,
-                    chain_id=settings.chain_id,
-                ),
-            ) as node,
-        ):
-            settings = _located(settings, dsn, node)
-            seats = _admit(settings, steps, alone)
-            with steps.step("建库并生成示范数据", "creating and seeding the departments' databases") as step:
-                step.note(seed_city(dsn, population, day=datetime.now(BEIJING).date()))
-                prepare_stores(dsn, [department for department in seats if department != settings.operator])
-                prepare_store(dsn)
-            own = {department: f"gateway-{department}" for department in alone}
-            settings.services_file.write_text(_environment_file(settings))
-            try:
-                with steps.step("启动身份席位、网关与门户", "starting identity seat, gateways and portal") as step:
-                    _start(supervisor, settings, seats, own)
-                    step.note(settings.portal_url())
-                yield Cluster(
-                    settings=settings,
-                    supervisor=supervisor,
-                    portal=settings.portal_url(),
-                    identity=settings.identity_url(),
-                    own_process=own,
+    with (
+        Supervisor(settings.logs_dir) as supervisor, _step(
+            steps,
+            "启动数据库",
+            "starting PostgreSQL",
+            lambda: open_database(settings.database_url, settings.data_dir),
+        ) as dsn,
+        _step(
+            steps,
+            "启动链节点",
+            "starting the node",
+            lambda: open_node(
+                settings.node_url,
+                settings.data_dir,
+                block_seconds=settings.block_seconds,
+                chain_id=settings.chain_id,
+            ),
+        ) as node,
+    ):
+        settings = _located(settings, dsn, node)
+        seats = _admit(settings, steps, alone)
+        with steps.step("建库并生成示范数据", "creating and seeding the departments' databases") as step:
+            step.note(
+                seed_city(
+                    dsn,
+                    settings.keys_dir,
+                    settings.data_dir / "seeded.json",
+                    population,
+                    day=today(),
+                    profile=settings.profile,
                 )
-            finally:
-                supervisor.stop_all()
-                settings.services_file.unlink(missing_ok=True)
+            )
+            prepare_stores(dsn, [department for department in seats if department != settings.operator])
+            prepare_store(dsn)
+        own = {department: f"gateway-{department}" for department in alone}
+        settings.services_file.write_text(_environment_file(settings))
+        try:
+            with steps.step("启动身份席位、网关与门户", "starting identity seat, gateways and portal") as step:
+                _start(supervisor, settings, seats, own)
+                step.note(settings.portal_url())
+            yield Cluster(
+                settings=settings,
+                supervisor=supervisor,
+                portal=settings.portal_url(),
+                identity=settings.identity_url(),
+                own_process=own,
+            )
+        finally:
+            supervisor.stop_all()
+            settings.services_file.unlink(missing_ok=True)
 
 
 @contextmanager
