@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.catalogue import Catalogue, EvidenceType
-from orchestrator.domain.cells import NOT_ASKED, Input, matches, names_in, scalar
+from orchestrator.domain.cells import NOT_ASKED, Input, brought, matches, names_in, scalar
 from orchestrator.domain.conditions import holds, literals, names
 from orchestrator.domain.decision_table import check_rows
 from orchestrator.domain.errors import Invalid
@@ -68,6 +68,8 @@ def _duplicates(draft: Draft) -> Iterator[Problem]:
         yield from _twice(("questions", n, "fields"), [entry.id for entry in question.fields])
     for n, material in enumerate(draft.materials):
         yield from _twice(("materials", n, "fields"), [entry.id for entry in material.fields])
+    # Not only within one approver's table: a row's id is what reasons and texts go by.
+    yield from _twice(("rules",), [rule.id for rule in draft.rules])
     yield from _twice(("result", "fields"), [each.id for each in draft.result.fields])
     yield from _twice(("approvers",), list(draft.approvers))
     yield from _twice(("providers",), list(draft.providers))
@@ -286,11 +288,14 @@ def _is_ordered(condition: tuple[Any, ...], name: str) -> bool:
 
 
 def _rules(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
-    place = {rule.id: n for n, rule in reversed(list(enumerate(draft.rules)))}
+    place = {rule.id: n for n, rule in enumerate(draft.rules)}
     for fault in check_rows(draft.rules, inputs):
         path: Path = ("rules", place[fault.row]) if fault.row else ("rules",)
         if fault.input is not None:
-            path = (*path, "when", fault.input) if fault.row else (*path, fault.input)
+            where: Path = ("when", fault.input) if fault.row else (fault.input,)
+            if fault.row and (material := draft.rules[place[fault.row]].material) and fault.input == brought(material):
+                where = ("material",)
+            path = (*path, *where)
         zh, en = (f"{fault.input}:{fault.zh}", f"{fault.input}: {fault.en}") if fault.input else (fault.zh, fault.en)
         yield _problem(path, zh, en, fault.remedy)
     for approver in draft.approvers:
@@ -321,7 +326,9 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
         f"form.{question.id}.{part}"
         for question in draft.questions
         for part in (
-            ("holder", "bank", "number", "last_four") if question.type == "bank_account" else [entry.id for entry in question.fields]
+            ("holder", "bank", "number", "last_four")
+            if question.type == "bank_account"
+            else [entry.id for entry in question.fields]
         )
     } | {f"form.{question.id}" for question in draft.questions if question.type in ("list", "bank_account")}
     known = {each.name for each in inputs} | ISSUE_SOURCES | records
@@ -346,7 +353,6 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
     read = {name for rule in draft.rules for name in rule.reads()}
     read |= {name for derived in draft.derived for name in derived.of}
     read |= {name for push in draft.pushes for name in names(push.given)}
-    read |= {each.source for each in draft.result.fields}
     for n, item in enumerate(draft.evidence):
         for m, claim in enumerate(item.claims):
             if not claim.sealed_to and f"{item.subject}.{claim.key}" not in read:
