@@ -1,0 +1,203 @@
+"""The query log in its store: linear under concurrency, provable, never answered before it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.errors import Invalid, Refused, Unavailable
+from orchestrator.gateway.querylog import Asked, Logged, append, read_tree
+from orchestrator.gateway.store import Store, StoredMandate, prepare_stores
+from orchestrator.protocol.querylog import (
+    EMPTY_ROOT,
+    LogTree,
+    entry,
+    leaf_hash,
+    nodes_for_consistency,
+    verify_consistency,
+    verify_inclusion,
+)
+
+pytestmark = pytest.mark.anyio
+
+NewStore = Callable[[], str]
+"""Makes an empty store and gives its connection string."""
+
+
+@pytest.fixture(scope="module")
+def stores(pg_admin_dsn: str) -> NewStore:
+    made = 0
+
+    def new() -> str:
+        nonlocal made
+        made += 1
+        name = f"log-{made}-{secrets.token_hex(4)}"
+        return prepare_stores(pg_admin_dsn, [name])[name]
+
+    return new
+
+
+@pytest.fixture
+async def store(stores: NewStore) -> AsyncIterator[Store]:
+    store = Store(stores(), connections=8)
+    await store.open()
+    yield store
+    await store.close()
+
+
+def batch(*questions: str, asker: int = 0, outcome: str = "admitted") -> Asked:
+    """A batch of questions as the gate would leave it."""
+    return Asked(
+        asker=asker,
+        jti=secrets.token_urlsafe(16),
+        expires_at=4_000_000_000,
+        jws=secrets.token_hex(40),
+        questions=[(question, outcome) for question in questions],
+        mandates=[],
+    )
+
+
+def some(count: int) -> list[str]:
+    return [to_hex(secrets.token_bytes(32)) for _ in range(count)]
+
+
+def check(asked: Asked, logged: Logged) -> None:
+    """Every question of the batch is in the log, as the asker itself computes its leaf."""
+    root = logged.tree.root()
+    batch_hash = to_hex(sha256(asked.jws.encode()))
+    for position, (question, _) in enumerate(asked.questions):
+        leaf = leaf_hash(entry(batch_hash, question, logged.attempts[position]))
+        path = logged.path(position)
+        assert verify_inclusion(leaf, logged.first + position, logged.tree.size, path, root)
+        assert not verify_inclusion(leaf_hash(b"x"), logged.first + position, logged.tree.size, path, root)
+
+
+async def test_read_tree__new_store__empty_log(store: Store) -> None:
+    tree = await read_tree(store, None)
+    assert (tree.size, tree.root()) == (0, EMPTY_ROOT)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8))
+def test_append__any_batches__equal_to_a_log_in_memory(stores: NewStore, sizes: list[int]) -> None:
+    async def run() -> None:
+        store, memory, roots = Store(stores(), connections=2), LogTree(), {0: EMPTY_ROOT}
+        await store.open()
+        for size in sizes:
+            asked = batch(*some(size))
+            logged = await append(store, asked)
+            check(asked, logged)
+            batch_hash = to_hex(sha256(asked.jws.encode()))
+            memory.append([leaf_hash(entry(batch_hash, question, 1)) for question, _ in asked.questions])
+            roots[memory.size] = memory.root()
+            assert logged.tree.root() == memory.root()
+        for old, root in roots.items():
+            tree = await read_tree(store, None, nodes_for_consistency(old, memory.size))
+            assert verify_consistency(old, root, memory.size, memory.root(), tree.consistency_proof(old))
+            assert (await read_tree(store, old)).root() == root
+        await store.close()
+
+    asyncio.run(run())
+
+
+async def test_append__many_at_once_through_two_pools__one_line(store: Store) -> None:
+    """As two processes serving one seat would."""
+    other = Store(store.pool.conninfo, connections=8)
+    await other.open()
+    batches = [batch(*some(7)) for _ in range(24)]
+    logged = await asyncio.gather(
+        *(append(each_store, each) for each, each_store in zip(batches, [store, other] * 12, strict=True))
+    )
+    await other.close()
+    assert sorted(each.first for each in logged) == list(range(0, 24 * 7, 7))
+    last = max(logged, key=lambda each: each.first)
+    for asked, each in zip(batches, logged, strict=True):
+        check(asked, each)
+        tree = await read_tree(store, None, nodes_for_consistency(each.tree.size, last.tree.size))
+        proof = tree.consistency_proof(each.tree.size)
+        assert verify_consistency(each.tree.size, each.tree.root(), last.tree.size, last.tree.root(), proof)
+
+
+async def test_append__same_questions_again__next_attempts(store: Store) -> None:
+    questions = some(3)
+    assert (await append(store, batch(*questions))).attempts == [1, 1, 1]
+    again = batch(questions[2], questions[0], *some(1))
+    logged = await append(store, again)
+    assert logged.attempts == [2, 2, 1]
+    check(again, logged)
+
+
+async def test_append__same_questions_concurrently__attempts_differ(store: Store) -> None:
+    question = some(1)[0]
+    logged = await asyncio.gather(*(append(store, batch(question)) for _ in range(10)))
+    assert sorted(each.attempts[0] for each in logged) == list(range(1, 11))
+
+
+async def test_append__batch_replayed__refused_and_not_logged(store: Store) -> None:
+    asked = batch(*some(2))
+    await append(store, asked)
+    with pytest.raises(Refused) as error:
+        await append(store, asked)
+    assert error.value.code == "replayed"
+    assert (await read_tree(store, None)).size == 2
+
+
+async def test_append__same_nonce_of_other_seat__no_replay(store: Store) -> None:
+    first, second = batch(*some(1), asker=0), batch(*some(1), asker=3)
+    await append(store, first)
+    await append(store, replace(second, jti=first.jti))
+    assert (await read_tree(store, None)).size == 2
+
+
+async def test_append__mandates__kept_once_with_what_they_replace(store: Store) -> None:
+    grant = StoredMandate(hash=b"\1" * 32, case_id=b"\2" * 32, kind="grant", previous=None, jws="a.b.c")
+    withdrawal = StoredMandate(hash=b"\3" * 32, case_id=b"\2" * 32, kind="withdrawal", previous=b"\1" * 32, jws="d")
+    for _ in range(2):
+        await append(store, replace(batch(*some(1)), mandates=[grant, withdrawal]))
+    assert await store.mandates([grant.hash, b"\7" * 32]) == {grant.hash: "a.b.c"}
+    assert await store.replaced([grant.hash, withdrawal.hash]) == {grant.hash: "withdrawal"}
+
+
+async def test_append__store_down__unavailable() -> None:
+    store = Store("postgresql://nobody@127.0.0.1:1/none", connections=1)
+    store.pool.timeout = 0.2
+    await store.open()
+    with pytest.raises(Unavailable) as error:
+        await append(store, batch(*some(1)))
+    assert error.value.code == "store-down"
+    await store.close()
+
+
+@pytest.mark.parametrize("size", [-1, 5, 1 << 60])
+async def test_read_tree__size_it_never_had__invalid(store: Store, size: int) -> None:
+    await append(store, batch(*some(4)))
+    with pytest.raises(Invalid):
+        await read_tree(store, size)
+
+
+async def test_read_tree__old_leaf_under_new_head__included(store: Store) -> None:
+    asked = batch(*some(5))
+    first = await append(store, asked)
+    await append(store, batch(*some(30)))
+    tree = await read_tree(store, None, leaves=[3])
+    leaf = leaf_hash(entry(to_hex(sha256(asked.jws.encode())), asked.questions[3][0], first.attempts[3]))
+    assert verify_inclusion(leaf, 3, 35, tree.inclusion_proof(3), tree.root())
+
+
+async def test_prepare_stores__twice__keeps_what_is_there(pg_admin_dsn: str) -> None:
+    name = f"kept-{secrets.token_hex(4)}"
+    store = Store(prepare_stores(pg_admin_dsn, [name])[name])
+    await store.open()
+    await append(store, batch(*some(1)))
+    again = Store(prepare_stores(pg_admin_dsn, [name])[name])
+    await again.open()
+    assert (await read_tree(again, None)).size == 1
+    await store.close()
+    await again.close()
