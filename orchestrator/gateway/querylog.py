@@ -31,7 +31,7 @@ from orchestrator.protocol.sheet import Domain, head_digest
 
 router = APIRouter()
 
-_LOCK: Final[LiteralString] = "select size from log_head"
+_LOCK: Final[LiteralString] = "select size from log_head for update"
 _NODES: Final[LiteralString] = (
     "select level, index, hash from unnest(%s::smallint[], %s::bigint[]) as wanted (level, index)"
     " join log_node using (level, index)"
