@@ -23,6 +23,7 @@ from tests.support.identity_world import (
     SUN,
     WANG,
     Application,
+    Browser,
     World,
     form_fields,
     gallery,
@@ -235,3 +236,38 @@ async def test_notice__refused__back_to_portal_without_code(world: World) -> Non
     pushed, returned = await world.authorise(CHEN, application.details(), subjects=GALLERY_SUBJECTS, agree=False)
 
     assert (returned.error, returned.code, returned.state) == ("access_denied", "", pushed.state)
+
+
+async def test_pages__whole_way_in_html__every_step_rendered(world: World) -> None:
+    sale = Application(binding=(await world.bind("real-estate-registration")).number, values=SALE)
+    claim = Application(binding=(await world.bind("unemployment-benefit-claim")).number, values={})
+    async with Browser(world) as browser:
+        await browser.open((await world.portal.push(sale.details())).authorize_url)
+        wrong = await browser.submit(action="sign-in", number=CHEN, passcode="<b>wrong</b>")
+        assert (wrong.status_code, "公民身份号码或密码不正确" in wrong.text) == (422, True)
+        assert "wrong</b>" not in wrong.text
+        assert "出卖人" in (await browser.submit(action="sign-in", number=CHEN, passcode=DEVELOPMENT_PASSCODE)).text
+        more = await browser.submit(action="more", **{"seller.0.id": JIANG, "seller.0.name": "<i>蒋"})
+        assert 'name="seller.1.id"' in more.text
+        assert "&lt;i&gt;蒋" in more.text
+        waiting = await browser.submit(action="subjects", **form_fields(_sale_subjects()))
+        assert waiting.text.count("等待中") == 3
+        cancelled = await browser.submit(action="refuse")
+        assert cancelled.headers["location"].startswith("http://portal.test/callback?error=access_denied")
+
+    async with Browser(world) as browser:
+        await browser.open((await world.portal.push(claim.details())).authorize_url)
+        assert "申领人" in (await browser.submit(action="sign-in", number=SUN, passcode=DEVELOPMENT_PASSCODE)).text
+        noticed = await browser.submit(action="subjects")
+        assert "可拒绝" in noticed.text
+        assert "失业保险条例" in noticed.text
+        faced = await browser.submit(action="agree")
+        assert "开发环境" in faced.text
+        assert "改用其他核验方式" in faced.text
+        assert "还可尝试 2 次" in (await browser.submit(action="face")).text
+        await browser.submit(action="face")
+        failed = await browser.submit(action="face")
+        assert "人脸识别未通过(方式:development)" in failed.text
+        assert "改用其他核验方式" in failed.text
+        signed = await browser.submit(action="confirm")
+        assert (signed.status_code, "code=" in signed.headers["location"]) == (303, True)

@@ -6,13 +6,15 @@ The chain is `MemoryChain`; seats, keys, scenario files and everything of the id
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urljoin
 
 import httpx
 import uvicorn
@@ -142,7 +144,7 @@ async def running(
     issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
     chain, clock = MemoryChain(), Clock()
     for department in CATALOGUE.departments.values():
-        chain.admit(_keyset(department.seat), KEYS[department.seat])
+        chain.admit(keyset(department.seat), KEYS[department.seat])
     operator = (await chain.seat(OPERATOR)).keyset.id
     async with open_pool(dsn) as pool, httpx.AsyncClient(trust_env=False) as http:
         store = IdentityStore(pool)
@@ -179,6 +181,41 @@ async def running(
             await serving
 
 
+class Browser:
+    """A browser that takes HTML: follows redirects within the identity seat and posts the forms that it is shown."""
+
+    def __init__(self, world: World) -> None:
+        self._http = httpx.AsyncClient(trust_env=False, headers={"Accept": "text/html"})
+        self._issuer = world.seat.issuer
+        self._page = ""
+        self._text = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def open(self, url: str) -> httpx.Response:
+        """Opens an address, following redirects within the identity seat."""
+        return await self._followed(await self._http.get(url))
+
+    async def submit(self, **fields: str) -> httpx.Response:
+        """Posts the form of the page with its own token."""
+        token = re.search(r'name="csrf" value="([^"]+)"', self._text)
+        assert token is not None
+        return await self._followed(await self._http.post(self._page, data={"csrf": token[1], **fields}))
+
+    async def _followed(self, answer: httpx.Response) -> httpx.Response:
+        while answer.status_code == 303:
+            location = urljoin(str(answer.url), answer.headers["location"])
+            if not location.startswith(self._issuer):
+                return answer
+            answer = await self._http.get(location)
+        self._page, self._text = str(answer.url), answer.text
+        return answer
+
+
 async def gallery(world: World) -> Application:
     """An application for the gallery, published and bound."""
     return Application(binding=(await world.bind("open-gallery")).number, values=dict(GALLERY))
@@ -196,7 +233,8 @@ async def post(person: Applicant, page: str, view: dict[str, Any], **fields: str
     return answer
 
 
-def _keyset(number: int) -> Keyset:
+def keyset(number: int) -> Keyset:
+    """The keyset document of a seat."""
     profile = next(each for each in CATALOGUE.departments.values() if each.seat == number)
     return Keyset(
         seat=number,

@@ -16,7 +16,7 @@ REQUEST = AuthorizationRequest(
     client="operator", redirect_uri="http://p/cb", state="s" * 8, nonce="n" * 8, code_challenge="c" * 43
 )
 PERSON = Person(number="110199198806120116", name="陈画", auth_time=1)
-SUBJECTS = {"company": (Entered(type="uscc", id="91110108MBXYE0016D", name="x"),)}
+SUBJECTS: dict[str, tuple[Entered, ...]] = {"company": (Entered(type="uscc", id="91110108MBXYE0016D", name="x"),)}
 NOW = 10_000
 
 
