@@ -26,6 +26,8 @@ STATES = (UNKNOWN, NOT_ASKED)
 MAX_DIGITS = 15
 """Significant digits of a number that the rules engine compares exactly."""
 MAX_NUMBER = Decimal(2**53)
+YEAR = 12 * 31
+"""Length of a year in `calendar_number`."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -44,6 +46,14 @@ class Reference(Frozen):
     input: str
     plus: int = 0
     """Added to the other value: days for a date, units for a number; 0 for texts."""
+    years: int = 0
+    """Calendar years added to a date, instead of days; 29 February then lies between 28 February and 1 March."""
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.plus and self.years:
+            raise ValueError("a reference is moved by days or by years, not by both")
+        return self
 
 
 class Compare(Frozen):
@@ -208,9 +218,13 @@ def cell_faults(cell: Cell, of: Input, inputs: Mapping[str, Input]) -> Iterator[
                     other = inputs.get(operand.input)
                     if other is None:
                         yield "引用了不存在的输入项", f"refers to the unknown input {operand.input}"
-                    elif other.type != of.type or (operand.plus and of.type not in ("number", "date")):
+                    elif (
+                        other.type != of.type
+                        or (operand.plus and of.type not in ("number", "date"))
+                        or (operand.years and of.type != "date")
+                    ):
                         yield "引用项的类型不符", f"{operand.input} is of another type"
-                    elif abs(operand.plus) > MAX_NUMBER:
+                    elif abs(operand.plus) > MAX_NUMBER or abs(operand.years) > 9999:
                         yield "数值超出精确比较范围", "the number cannot be compared exactly"
                 elif operand in STATES:
                     yield (
@@ -229,6 +243,12 @@ def cell_faults(cell: Cell, of: Input, inputs: Mapping[str, Input]) -> Iterator[
 def field_of(name: str) -> str:
     """The flat identifier that stands for an input in a table's expressions."""
     return name.replace(".", "__").replace("-", "_")
+
+
+def calendar_number(ordinal: Decimal) -> Decimal:
+    """A day, given as its proleptic ordinal, as a number in which a year is always `YEAR` and the order is the same."""
+    day = date.fromordinal(int(ordinal))
+    return Decimal(day.year * YEAR + (day.month - 1) * 31 + day.day - 1)
 
 
 def number(value: Any) -> Decimal:
@@ -296,7 +316,9 @@ def _holds(operator: Operator, value: Scalar, operand: Scalar | Reference, value
         other = values[operand.input]
         if other in STATES:
             return False
-        if isinstance(other, Decimal):
+        if operand.years and isinstance(value, Decimal) and isinstance(other, Decimal):
+            value, other = calendar_number(value), calendar_number(other) + operand.years * YEAR
+        elif isinstance(other, Decimal):
             other += operand.plus
     else:
         other = _comparable(operand, value)

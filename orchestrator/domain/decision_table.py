@@ -168,7 +168,7 @@ def table(role: str, rows: Sequence[Row], inputs: Mapping[str, Input]) -> dict[s
     rules = []
     for row in rows:
         for number, alternative in enumerate(row.when, start=1):
-            cells = {field_of(name): write_cell(alternative[name], inputs[name].type) for name in alternative}
+            cells = {field_of(name): write_cell(alternative[name], inputs[name]) for name in alternative}
             rules.append(
                 {"_id": f"{row.id}.{number}"}
                 | {field_of(name): cells.get(field_of(name), "") for name in columns}

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.domain.cells import (
+    YEAR,
     Cell,
     Compare,
     Input,
@@ -29,10 +30,11 @@ _GUARD = '$ != "unknown" and $ != "not_asked"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 STRING = r'"[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029]*"'
 _LITERAL = re.compile(rf"{STRING}|{_NUMBER}")
-_COMPARISON = re.compile(
-    rf' and (?:(?P<guard>[a-zA-Z0-9_]+) != "unknown" and (?P=guard) != "not_asked" and )?'
-    rf"\$ (?P<symbol>>=|<=|!=|>|<) "
-    rf"(?:(?P<literal>{STRING}|{_NUMBER})|(?P<field>[a-zA-Z0-9_]+)(?: \+ (?P<plus>-?[0-9]+))?)"
+_WITH_LITERAL = re.compile(rf" and \$ (?P<symbol>>=|<=|!=|>|<) (?P<literal>{STRING}|{_NUMBER})")
+_WITH_REFERENCE = re.compile(
+    r' and (?P<field>[a-zA-Z0-9_]+) != "unknown" and (?P=field) != "not_asked" and '
+    r"(?P<mine>\$|_calendar__[a-zA-Z0-9_]+) (?P<symbol>>=|<=|!=|>|<) "
+    r"(?P<calendar>_calendar__)?(?P=field)(?: \+ (?P<moved>-?[0-9]+))?"
 )
 
 
@@ -59,29 +61,41 @@ def _read_literal(text: str, kind: InputType) -> Scalar:
     return Decimal(text)
 
 
-def write_cell(cell: Cell, kind: InputType) -> str:
-    """The unary expression of a cell of an input of this type; a day is written as its proleptic Gregorian ordinal."""
+def calendar_field(name: str) -> str:
+    """The identifier of a date input's `calendar_number`; no input's own identifier begins with an underscore."""
+    return f"_calendar__{field_of(name)}"
+
+
+def write_cell(cell: Cell, of: Input) -> str:
+    """The unary expression of a cell of an input; a day is written as its proleptic Gregorian ordinal."""
     match cell:
         case tuple():
-            return ", ".join(_write_literal(item, kind) for item in cell)
+            return ", ".join(_write_literal(item, of.type) for item in cell)
         case Compare():
             parts = [_GUARD]
             for operator, operand in cell.operands():
                 if isinstance(operand, Reference):
-                    other = field_of(operand.input)
-                    moved = f"{other} + {operand.plus}" if operand.plus else other
-                    parts.append(f'{other} != "unknown" and {other} != "not_asked" and $ {_SYMBOLS[operator]} {moved}')
+                    parts.append(_write_reference(operator, operand, of))
                 else:
-                    parts.append(f"$ {_SYMBOLS[operator]} {_write_literal(operand, kind)}")
+                    parts.append(f"$ {_SYMBOLS[operator]} {_write_literal(operand, of.type)}")
             return " and ".join(parts)
-    return _write_literal(cell, kind)
+    return _write_literal(cell, of.type)
+
+
+def _write_reference(operator: str, operand: Reference, of: Input) -> str:
+    other = field_of(operand.input)
+    mine, theirs, moved = "$", other, operand.plus
+    if operand.years:
+        mine, theirs, moved = calendar_field(of.name), calendar_field(operand.input), operand.years * YEAR
+    sum_ = f"{theirs} + {moved}" if moved else theirs
+    return f'{other} != "unknown" and {other} != "not_asked" and {mine} {_SYMBOLS[operator]} {sum_}'
 
 
 def read_cell(text: str, of: Input, inputs: Mapping[str, Input]) -> Cell:
     """The cell that `write_cell` wrote. Raises ValueError for every other expression."""
     cell: Cell
     if text.startswith(_GUARD):
-        cell = _read_comparison(text[len(_GUARD) :], of.type, {field_of(name): name for name in inputs})
+        cell = _read_comparison(text[len(_GUARD) :], of, {field_of(name): name for name in inputs})
     else:
         literals: list[Scalar] = []
         rest = text
@@ -101,17 +115,25 @@ def read_cell(text: str, of: Input, inputs: Mapping[str, Input]) -> Cell:
     return cell
 
 
-def _read_comparison(rest: str, kind: InputType, names: Mapping[str, str]) -> Compare:
+def _read_comparison(text: str, of: Input, names: Mapping[str, str]) -> Compare:
     operands: dict[str, Any] = {}
+    rest = text
     while rest:
-        match = _COMPARISON.match(rest)
+        match = _WITH_LITERAL.match(rest) or _WITH_REFERENCE.match(rest)
         if match is None or _OPERATORS[match["symbol"]] in operands:
             raise ValueError("not a comparison")
         rest = rest[match.end() :]
-        if match["literal"] is not None:
-            operands[_OPERATORS[match["symbol"]]] = _read_literal(match["literal"], kind)
-        elif match["field"] != match["guard"] or match["field"] not in names:
+        found = match.groupdict()
+        if "literal" in found:
+            operands[_OPERATORS[found["symbol"]]] = _read_literal(found["literal"], of.type)
+            continue
+        if found["field"] not in names:
             raise ValueError("refers to an input that the table does not have")
-        else:
-            operands[_OPERATORS[match["symbol"]]] = Reference(input=names[match["field"]], plus=int(match["plus"] or 0))
-    return Compare.model_validate(operands)
+        moved, unit = int(found["moved"] or 0), "plus"
+        if found["calendar"]:
+            moved, unit = moved // YEAR, "years"
+        operands[_OPERATORS[found["symbol"]]] = Reference(input=names[found["field"]], **{unit: moved})
+    comparison = Compare.model_validate(operands)
+    if write_cell(comparison, of) != _GUARD + text:
+        raise ValueError("not a comparison as it is written")
+    return comparison

@@ -19,10 +19,21 @@ import orjson
 import zen
 
 from orchestrator.domain.canonical import sha256, to_hex
-from orchestrator.domain.cells import NOT_ASKED, UNKNOWN, Input, Scalar, brought, field_of, matches, names_in, scalar
+from orchestrator.domain.cells import (
+    NOT_ASKED,
+    UNKNOWN,
+    Input,
+    Scalar,
+    brought,
+    calendar_number,
+    field_of,
+    matches,
+    names_in,
+    scalar,
+)
 from orchestrator.domain.decision_table import OUTPUTS, SEVERITY, Outcome, Row, check_rows, read_table
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.jdm import number_text
+from orchestrator.domain.jdm import calendar_field, number_text
 
 ENGINE = f"zen-engine {version('zen-engine')}"
 """Written into every verdict: the same version decides the same."""
@@ -110,7 +121,7 @@ class Rules:
         """Decides one case. Raises Invalid, naming the input, when one is missing, mistyped or not the scenario's."""
         table = self._table(role)
         values = self._values(table, inputs)
-        return _conclude(role, table, values, _found(role, self._engine.evaluate(role, _context(values))))
+        return _conclude(role, table, values, _found(role, self._engine.evaluate(role, _context(table, values))))
 
     async def decide_many(self, role: str, cases: Sequence[Mapping[str, Any]]) -> list[Decision | Invalid]:
         """Decides many cases beside other work; a case whose inputs are invalid yields its error and stops no other."""
@@ -169,12 +180,17 @@ def _compiles(where: str, compiler: Any, text: str) -> None:
         raise _bad_table(where, "the engine cannot compile this cell") from error
 
 
-def _context(values: Mapping[str, Scalar]) -> str:
-    """The engine's input as JSON text, with numbers in their exact decimal form."""
-    parts = (
-        f'"{field_of(name)}":{number_text(value) if isinstance(value, Decimal) else orjson.dumps(value).decode()}'
-        for name, value in values.items()
-    )
+def _context(table: _Table, values: Mapping[str, Scalar]) -> str:
+    """The engine's input as JSON text, with numbers in their exact decimal form and days in both of theirs."""
+    parts = []
+    for each in table.inputs:
+        value = values[each.name]
+        if isinstance(value, Decimal):
+            parts.append(f'"{field_of(each.name)}":{number_text(value)}')
+            if each.type == "date":
+                parts.append(f'"{calendar_field(each.name)}":{number_text(calendar_number(value))}')
+        else:
+            parts.append(f'"{field_of(each.name)}":{orjson.dumps(value).decode()}')
     return "{" + ",".join(parts) + "}"
 
 

@@ -50,7 +50,10 @@ def cells(draw: st.DrawFn) -> tuple[str, Any]:
     listed = st.one_of(literal, st.sampled_from(["unknown", "not_asked"]))
     kinds: list[st.SearchStrategy[Any]] = [listed, st.lists(listed, min_size=2, max_size=4)]
     if name in OTHERS:
-        refer = st.fixed_dictionaries({"input": st.just(OTHERS[name]), "plus": st.integers(-999, 999)})
+        other = st.just(OTHERS[name])
+        refer = st.fixed_dictionaries({"input": other, "plus": st.integers(-999, 999)})
+        if name == "case.day":
+            refer = st.one_of(refer, st.fixed_dictionaries({"input": other, "years": st.integers(-99, 99)}))
         operators = st.sampled_from(["gt", "gte", "lt", "lte", "ne"])
         kinds.append(st.dictionaries(operators, st.one_of(literal, refer), min_size=1, max_size=3))
     elif name == "patent.matched_by":
@@ -62,7 +65,7 @@ def cells(draw: st.DrawFn) -> tuple[str, Any]:
 def test_read_cell__anything_that_write_cell_wrote__the_same_cell(named: tuple[str, Any]) -> None:
     name, cell = named
 
-    assert read_cell(write_cell(cell, INPUTS[name].type), INPUTS[name], INPUTS) == cell
+    assert read_cell(write_cell(cell, INPUTS[name]), INPUTS[name], INPUTS) == cell
 
 
 @given(st.text(max_size=30), st.sampled_from(sorted(INPUTS)))
@@ -71,7 +74,7 @@ def test_read_cell__any_text__read_exactly_or_refused(text: str, name: str) -> N
         cell = read_cell(text, INPUTS[name], INPUTS)
     except (ValueError, OverflowError):
         return
-    again = write_cell(cell, INPUTS[name].type)
+    again = write_cell(cell, INPUTS[name])
     assert read_cell(again, INPUTS[name], INPUTS) == cell
 
 
@@ -92,14 +95,31 @@ def test_read_cell__any_text__read_exactly_or_refused(text: str, name: str) -> N
             '$ != "unknown" and $ != "not_asked" and '
             'case__day != "unknown" and case__day != "not_asked" and $ < case__day + -365',
         ),
+        (
+            "material.report.date",
+            {"lt": {"input": "case.day", "years": -1}},
+            '$ != "unknown" and $ != "not_asked" and case__day != "unknown" and case__day != "not_asked" and '
+            "_calendar__material__report__date < _calendar__case__day + -372",
+        ),
     ],
 )
 def test_write_cell__each_kind__its_one_text(name: str, cell: Any, text: str) -> None:
-    assert write_cell(cell_of(cell), INPUTS[name].type) == text
+    assert write_cell(cell_of(cell), INPUTS[name]) == text
 
 
 @pytest.mark.parametrize(
-    "value", [None, object(), [], {}, {"above": 3}, [[1]], {"gt": None}, {"lt": {"inputs": "q.x"}}]
+    "value",
+    [
+        None,
+        object(),
+        [],
+        {},
+        {"above": 3},
+        [[1]],
+        {"gt": None},
+        {"lt": {"inputs": "q.x"}},
+        {"lt": {"input": "q.x", "plus": 1, "years": 1}},
+    ],
 )
 def test_cell_of__anything_else__refused(value: Any) -> None:
     with pytest.raises(ValueError):
@@ -214,6 +234,7 @@ GOOD = {"id": "T-1", "approver": "a", "when": {"q.area": {"gt": 300}}, "outcome"
         ({"when": {"q.area": {"gt": 2**53 + 1}}}, "q.area", "exactly"),
         ({"when": {"q.area": {"gt": {"input": "param.limits"}}}}, "param.limits", "no such input"),
         ({"when": {"q.area": {"gt": {"input": "case.day"}}}}, "q.area", "another type"),
+        ({"when": {"q.area": {"gt": {"input": "param.limit", "years": 1}}}}, "q.area", "another type"),
         ({"when": {"company.in_operation": "no"}}, "company.in_operation", "type tri"),
         ({"when": {"company.in_operation": {"gt": "false"}}}, "company.in_operation", "numbers and days"),
         ({"when": {"patent.matched_by": 'a"b'}}, "patent.matched_by", "quote"),
@@ -311,6 +332,27 @@ def test_reference__plus__moves_the_other_value() -> None:
     values = {"material.report.date": scalar("2025-02-12", "date"), "case.day": day}
     assert matches(cell, "material.report.date", values)
     assert not matches(cell, "material.report.date", values | {"material.report.date": scalar("2025-02-13", "date")})
+
+
+@pytest.mark.parametrize(
+    ("day", "years", "latest"),
+    [
+        ("2026-02-13", 5, "2031-02-13"),
+        ("2027-03-01", 5, "2032-03-01"),
+        ("2028-02-29", 5, "2033-02-28"),
+        ("2028-02-29", 4, "2032-02-29"),
+        ("2028-03-01", -1, "2027-03-01"),
+        ("2027-12-31", 1, "2028-12-31"),
+    ],
+)
+def test_reference__years__the_same_day_of_another_year_is_not_later(day: str, years: int, latest: str) -> None:
+    cell = Compare(gt=Reference(input="case.day", years=years))
+    last = scalar(latest, "date")
+    assert isinstance(last, Decimal)
+
+    values = {"material.report.date": last, "case.day": scalar(day, "date")}
+    assert not matches(cell, "material.report.date", values)
+    assert matches(cell, "material.report.date", values | {"material.report.date": last + 1})
 
 
 def test_plain__moment__refused() -> None:

@@ -41,6 +41,10 @@ def cell_holds(cell: Any, kind: str, value: Any, values: dict[str, Any], kinds: 
             other = typed(value_of(values[operand["input"]]), kind)
             if other in ("unknown", "not_asked"):
                 return False
+            if operand.get("years"):
+                years = operand["years"]
+                value = (value.year, value.month, value.day)
+                other = (other.year + years, other.month, other.day)
             plus = operand.get("plus", 0)
             if plus:
                 other = other + (timedelta(days=plus) if kind == "date" else plus)

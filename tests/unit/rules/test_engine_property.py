@@ -60,6 +60,9 @@ def cells(name: str) -> st.SearchStrategy[Any]:
     if others and kind in ("number", "date"):
         plus = st.integers(-400, 400)
         operands.append(st.fixed_dictionaries({"input": st.sampled_from(others), "plus": plus}))
+        if kind == "date":
+            years = st.integers(-2, 2)
+            operands.append(st.fixed_dictionaries({"input": st.sampled_from(others), "years": years}))
     elif others and kind == "string":
         operands.append(st.fixed_dictionaries({"input": st.sampled_from(others)}))
     operators = ["gt", "gte", "lt", "lte", "ne"] if kind in ("number", "date") else ["ne"]
