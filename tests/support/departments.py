@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class SeededDepartments:
 
 @contextmanager
 def seeded_departments(admin_dsn: str) -> Iterator[SeededDepartments]:
-    """The departments of the scenarios that ship, seeded for `SEEDING_DAY`, and gone after the block."""
+    """The departments of the scenarios that ship, seeded for `SEEDING_DAY`; on a lasting server they are gone after the block."""
     adapters = load_adapters(department_files())
     cast = read_cast((FOLDER / "cast.yaml").read_text("utf-8"))
     world = make_world(cast, day=SEEDING_DAY, residents=600, enterprises=200)
@@ -51,8 +52,9 @@ def seeded_departments(admin_dsn: str) -> Iterator[SeededDepartments]:
             day=SEEDING_DAY, cast=cast, world=world, adapters=adapters, databases=databases, seeded=seeded
         )
     finally:
-        with psycopg.connect(admin_dsn, autocommit=True) as connection:
-            for name in names:
-                connection.execute(f"drop database if exists {name} with (force)")
-            for role in roles:
-                connection.execute(f"drop role if exists {role}")
+        if os.environ.get("LIANBAN_TEST_DATABASE"):  # a server of our own is thrown away whole
+            with psycopg.connect(admin_dsn, autocommit=True) as connection:
+                for name in names:
+                    connection.execute(f"drop database if exists {name} with (force)")
+                for role in roles:
+                    connection.execute(f"drop role if exists {role}")
