@@ -135,7 +135,6 @@ class Publisher:
             ):
                 return there.number
         signatures = await asyncio.gather(*(self._signature(number, scenario, binding) for number in binding.named))
-        await self._identity.put_definition(scenario.version, scenario.definition(), scenario.texts())
         struct = (
             binding.version,
             binding.region,
@@ -179,6 +178,8 @@ class Publisher:
             ) from error
 
     async def _keep(self, scenario: Scenario) -> None:
+        """Keeps both documents here and gives them to the identity seat, which shows the texts."""
+        await self._identity.put_definition(scenario.version, scenario.definition(), scenario.texts())
         async with self._pool.connection() as connection:
             await applications.keep_definition(
                 connection,

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 from orchestrator.gateway.adapter import Adapter, load_adapters
 from orchestrator.identity.setup import prepare_identity, seed_accounts
 from orchestrator.scenarios import FOLDER, department_files
@@ -51,6 +53,8 @@ def seed_city(
     adapters = load_adapters([*department_files(), *more])
     wanted = json.dumps({**asdict(population), "day": day.isoformat(), "files": sorted(path.name for path in more)})
     if marker.exists() and marker.read_text() == wanted:
+        for department in adapters:
+            _relocate(admin_dsn, keys_dir / department / RECORDS_FILE)
         return "沿用今日数据 / today's data kept"
     cast = read_cast((FOLDER / "cast.yaml").read_text("utf-8"))
     world = make_world(
@@ -70,9 +74,19 @@ def open_databases(admin_dsn: str, keys_dir: Path, adapters: dict[str, Adapter])
     passwords = {role: secrets.token_urlsafe(24) for name in names for role in (name, f"{name}_reader")}
     databases = create_department_databases(admin_dsn, adapters.values(), passwords)
     for database in databases:
-        folder = keys_dir / database.department
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / RECORDS_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(database.reader + "\n")
+        _write(keys_dir / database.department / RECORDS_FILE, database.reader)
     return databases
+
+
+def _relocate(admin_dsn: str, file: Path) -> None:
+    """Lets a connection file point to where the server is now: an embedded one takes another port at each start."""
+    place = conninfo_to_dict(admin_dsn)
+    found = conninfo_to_dict(file.read_text().strip())
+    _write(file, make_conninfo(**{**found, "host": place.get("host"), "port": place.get("port")}))
+
+
+def _write(file: Path, dsn: str) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(dsn + "\n")
