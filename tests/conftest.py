@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,17 +23,19 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def pg_admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pg_admin_dsn() -> Iterator[str]:
     """DSN of a superuser on a real PostgreSQL server: `LIANBAN_TEST_DATABASE`, or the embedded server in a new folder."""
     given = os.environ.get("LIANBAN_TEST_DATABASE")
     if given:
         yield given
         return
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    # Not in pytest's own temporary folder: another session closes that to the account that the server runs under.
+    with tempfile.TemporaryDirectory(prefix="lianban-postgres-") as folder:
+        server = EmbeddedPostgres(Path(folder))
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
