@@ -10,37 +10,53 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import World
+from world import World, container
+
+from orchestrator.ledger.compiler import compile_contracts
 
 
-@pytest.fixture(scope="session")
-def _deployed(project: Any, accounts: Any, chain: Any) -> World:
+def deploy(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
+    """The three contracts, freshly deployed."""
     council, stranger = accounts[0], accounts[1]
-    consortium = council.deploy(project.Consortium, council)
-    catalog = council.deploy(project.Catalog, consortium)
-    ledger = council.deploy(project.CaseLedger, consortium, catalog)
+    consortium = council.deploy(container("Consortium", compiled), council)
+    catalog = council.deploy(container("Catalog", compiled), consortium)
+    ledger = council.deploy(container("CaseLedger", compiled), consortium, catalog)
     return World(council, stranger, consortium, catalog, ledger, chain.chain_id)
 
 
 @pytest.fixture(scope="session")
-def _bound(_deployed: World) -> World:
-    world = copy.copy(_deployed)
-    world.keys = {}
+def compiled() -> dict[str, Any]:
+    """The contracts as the sources have them now. Not ape's own build, which outlives a change of the sources."""
+    return compile_contracts()
+
+
+@pytest.fixture(scope="session")
+def _bare(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
+    return deploy(compiled, accounts, chain)
+
+
+@pytest.fixture(scope="session")
+def _bound(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
+    world = deploy(compiled, accounts, chain)
     world.admit(*range(7))
     world.publish(0)
     assert world.bind() == 1
     return world
 
 
+def _own(world: World) -> World:
+    one = copy.copy(world)
+    one.keys = dict(world.keys)
+    return one
+
+
 @pytest.fixture
-def bare(_deployed: World) -> World:
+def bare(_bare: World) -> World:
     """The contracts with no seat."""
-    return _deployed
+    return _own(_bare)
 
 
 @pytest.fixture
 def world(_bound: World) -> World:
     """Seats 0 to 6, and binding 1: identity 2, operator 0, approvers 3 (leads) and 4, providers 5 and 6."""
-    one = copy.copy(_bound)
-    one.keys = dict(_bound.keys)
-    return one
+    return _own(_bound)

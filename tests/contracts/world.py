@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ape.api import AccountAPI, ReceiptAPI
-from ape.contracts import ContractInstance
+from ape.contracts import ContractContainer, ContractInstance
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
+from ethpm_types import ContractType
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "contracts"
 TYPES: dict[str, Any] = json.loads((VECTORS / "eip712.json").read_text(encoding="utf-8"))["types"]
@@ -33,6 +34,18 @@ KEYSET = b'{"seat":0}'
 def vectors(name: str) -> Any:
     """A file of `tests/vectors/contracts`."""
     return json.loads((VECTORS / name).read_text(encoding="utf-8"))
+
+
+def container(name: str, compiled: dict[str, Any]) -> ContractContainer:
+    """A compiled contract as ape deploys it."""
+    one = compiled[name]
+    kind = ContractType(
+        abi=one["abi"],
+        deploymentBytecode={"bytecode": one["bytecode"]},
+        runtimeBytecode={"bytecode": one["deployedBytecode"]},
+        contractName=name,
+    )
+    return ContractContainer(kind)
 
 
 def random_bytes32(label: object) -> bytes:

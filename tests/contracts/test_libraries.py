@@ -1,0 +1,107 @@
+"""The contracts' libraries by the vectors and against plain Python, through a harness that makes them callable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eth_utils import keccak
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from world import container, vectors
+
+from orchestrator.ledger.compiler import compile_files
+
+CALLS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+
+
+@pytest.fixture(scope="module")
+def harness(accounts: Any) -> Any:
+    return accounts[0].deploy(container("Harness", compile_files("tests/contracts/harness/Harness.sol")))
+
+
+@pytest.fixture(scope="module")
+def logs() -> Any:
+    return vectors("consistency.json")
+
+
+def test_isExtension__every_vector__holds(harness: Any, logs: Any) -> None:
+    for vector in logs["proofs"]:
+        old, new = vector["old"], vector["new"]
+        assert harness.isExtension(old, logs["roots"][old], new, logs["roots"][new], vector["proof"]), (old, new)
+
+
+@CALLS
+@given(data=st.data())
+def test_isExtension__anything_changed__does_not_hold(harness: Any, logs: Any, data: st.DataObject) -> None:
+    vector = data.draw(st.sampled_from(logs["proofs"]))
+    old, new, proof = vector["old"], vector["new"], list(vector["proof"])
+    old_root, new_root = logs["roots"][old], logs["roots"][new]
+    wrong_root = "0x" + "11" * 32
+    match data.draw(st.sampled_from(["old root", "new root", "node", "cut", "longer", "swap sizes", "old", "new"])):
+        case "old root":
+            old_root = wrong_root
+        case "new root":
+            new_root = wrong_root
+        case "node":
+            proof[data.draw(st.integers(0, len(proof) - 1))] = wrong_root
+        case "cut":
+            proof.pop(data.draw(st.sampled_from([0, -1])))
+        case "longer":
+            proof.insert(data.draw(st.sampled_from([0, len(proof)])), data.draw(st.sampled_from([wrong_root, proof[0]])))
+        case "swap sizes":
+            old, new, old_root, new_root = new, old, new_root, old_root
+        case "old":
+            # The same tree under another size: a size that the path does not belong to.
+            old += data.draw(st.sampled_from([-1, 1]))
+            old_root = wrong_root if old in (0, new) else logs["roots"][old]
+        case "new":
+            new_root = logs["roots"][new - 1] if new > 2 else wrong_root
+    assert not harness.isExtension(old, old_root, new, new_root, proof)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "proof", "holds"),
+    [(0, 1, 0, True), (0, 2**48 - 1, 0, True), (0, 1, 1, False), (0, 0, 0, False), (1, 1, 0, False), (1, 2, 0, False)],
+)
+def test_isExtension__edges__as_stated(harness: Any, old: int, new: int, proof: int, holds: bool) -> None:
+    assert harness.isExtension(old, bytes(32), new, bytes(32), [bytes(32)] * proof) == holds
+
+
+def test_isExtension__same_root_for_another_size__does_not_hold(harness: Any, logs: Any) -> None:
+    for size in (1, 2, 3, 4, 8):
+        assert not harness.isExtension(size, logs["roots"][size], size + 1, logs["roots"][size], [logs["roots"][size]])
+
+
+def test_advanced__every_vector__same_commitment(harness: Any) -> None:
+    for chain in vectors("cases.json")["commitments"]:
+        before = 0
+        for transition, after in zip(chain["transitions"], chain["commitments"], strict=True):
+            # Whatever the step in the slot is, only the commitment goes into the next one.
+            slot = (2**64 - 1) << 192 | before
+            before = harness.advanced(slot, transition["step"], transition["root"])
+            assert before == int(after)
+
+
+def test_parts__every_vector__unpacked(harness: Any) -> None:
+    for one in vectors("cases.json")["steps"]:
+        assert tuple(harness.parts(one["step"])) == (one["status"], one["sequence"], one["binding"])
+
+
+@CALLS
+@given(data=st.data(), size=st.integers(0, 256))
+def test_keccakOf__any_choice__hash_of_the_chosen(harness: Any, data: st.DataObject, size: int) -> None:
+    words = [i.to_bytes(32, "big") for i in range(size)]
+    chosen = data.draw(st.one_of(st.integers(0, 2**size - 1), st.just(1 << size >> 1), st.just(2**size - 1)))
+    expected = keccak(b"".join(word for i, word in enumerate(words) if chosen >> i & 1))
+    assert bytes(harness.keccakOf(words, chosen)) == expected
+
+
+@CALLS
+@given(numbers=st.sets(st.integers(0, 255), min_size=1))
+def test_seat_set__any_numbers__lowest_and_count(harness: Any, numbers: set[int]) -> None:
+    bitmap = sum(1 << number for number in numbers)
+    assert harness.lowest(bitmap) == min(numbers)
+    assert harness.count(bitmap) == len(numbers)
