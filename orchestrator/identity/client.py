@@ -6,8 +6,10 @@ assistive client could work the same way.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -48,7 +50,7 @@ class Applicant:
         self.passcode = passcode
         self._timeout = timeout
         self._transport = transport
-        self._http = httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False, verify=_trusted())
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,6 +178,12 @@ class Applicant:
             raise Unavailable(
                 "身份席位没有应答", code="identity-down", detail_en="the identity seat does not answer"
             ) from error
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: reading them takes longer than a page."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def subject_fields(subjects: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str | list[str]]:
