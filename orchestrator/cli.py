@@ -37,6 +37,7 @@ GROUPS: dict[str, Group] = {
     "seed": Group("orchestrator.cli_demo", "生成部门示范数据 · fill the departments' databases", app="seed_app"),
     "scenario": Group("orchestrator.cli_scenario", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
     "gateway": Group("orchestrator.cli_gateway", "部门网关 · serve departments' gateways"),
+    "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
     "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),

@@ -6,7 +6,6 @@ dossier is written down, and a decision is the officer's own signature inside th
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import Any, Final
 
@@ -194,19 +193,6 @@ async def revoke_officer(seat: Seat, kid: str) -> bool:
         "update officer set revoked_at = now() where kid = %s and revoked_at is null returning kid", [kid]
     )
     return bool(rows)
-
-
-def sign_desk_request(payload: dict[str, Any], *, certificate: str, seat: int, key: Any) -> str:
-    """An officer's request, good for a minute."""
-    now = int(time.time())
-    base = {
-        "certificate": certificate,
-        "aud": seat_ref(seat),
-        "jti": secrets.token_urlsafe(16),
-        "iat": now,
-        "exp": now + 60,
-    }
-    return sign_jws(base | payload, typ=REQUEST_TYP, key=key)
 
 
 async def _officer(request: SignedRequest, seat: Seat, chain: ChainView) -> tuple[OfficerCertificate, DeskRequest]:

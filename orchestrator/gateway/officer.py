@@ -1,0 +1,91 @@
+"""An officer's side of the desk: signs every request, and every decision on its own, with a key that the seat certified."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from orchestrator.domain.errors import Refused, Unavailable
+from orchestrator.gateway.desk import REQUEST_TYP
+from orchestrator.protocol.jose import SigningKey, sign_jws
+from orchestrator.protocol.officer import sign_decision
+from orchestrator.protocol.verdict import Outcome
+from orchestrator.protocol.wire import seat_ref
+
+
+class OfficerClient:
+    """One officer at one seat's desk."""
+
+    def __init__(self, http: httpx.AsyncClient, *, endpoint: str, seat: int, key: SigningKey, certificate: str) -> None:
+        self._http = http
+        self._endpoint = endpoint
+        self._seat = seat
+        self._key = key
+        self._certificate = certificate
+
+    async def queue(self) -> list[dict[str, Any]]:
+        """Cases that wait for an officer: {case, sequence, scenario, proposed, rows, materials_wanted, since}."""
+        found: list[dict[str, Any]] = (await self._post("queue", {}))["cases"]
+        return found
+
+    async def look(self, case: str) -> dict[str, Any]:
+        """A dossier, opened. The look is written down at the seat."""
+        return await self._post("case", {"case": case})
+
+    async def decide(
+        self,
+        item: Mapping[str, Any],
+        outcome: Outcome,
+        reason: str,
+        *,
+        rows: Sequence[str] | None = None,
+        materials_wanted: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Decides a case of the queue, by its present number; `rows` are those that count (default: all that were hit)."""
+        decision = sign_decision(
+            case=item["case"],
+            sequence=item["sequence"],
+            outcome=outcome,
+            rows=item["rows"] if rows is None else rows,
+            reason=reason,
+            iat=int(time.time()),
+            key=self._key,
+        )
+        return await self._post("decisions", {"decision": decision, "materials_wanted": list(materials_wanted)})
+
+    async def revoke(self, case: str, reason: str) -> dict[str, Any]:
+        """Orders the revocation of an approval that the seat leads."""
+        return await self._post("revocations", {"case": case, "reason": reason})
+
+    async def _post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        now = int(time.time())
+        request = sign_jws(
+            {
+                "certificate": self._certificate,
+                "aud": seat_ref(self._seat),
+                "jti": secrets.token_urlsafe(16),
+                "iat": now,
+                "exp": now + 60,
+                **payload,
+            },
+            typ=REQUEST_TYP,
+            key=self._key,
+        )
+        try:
+            response = await self._http.post(f"{self._endpoint}/desk/{path}", json={"request": request})
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                "网关没有响应", detail_en="the gateway does not answer", code="gateway-unreachable"
+            ) from error
+        answer: dict[str, Any] = response.json()
+        if response.status_code >= 400:
+            raise Refused(
+                str(answer.get("detail", "")),
+                detail_en=str(answer.get("detail_en", "")),
+                code=str(answer.get("code", "")),
+            )
+        return answer
