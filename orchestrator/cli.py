@@ -35,7 +35,7 @@ GROUPS: dict[str, Group] = {
     "deploy": Group("orchestrator.devnet.commands", "部署合约 · deploy the contracts", app="deploy_app"),
     "demo": Group("orchestrator.cli_demo", "完整演示 · the whole demonstration", app="demo_app"),
     "seed": Group("orchestrator.cli_demo", "生成部门示范数据 · fill the departments' databases", app="seed_app"),
-    "scenario": Group("orchestrator.cli_scenario", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
+    "scenario": Group("orchestrator.cli_publish", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
     "gateway": Group("orchestrator.cli_gateway", "部门网关 · serve departments' gateways"),
     "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),

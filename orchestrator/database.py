@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
@@ -61,6 +59,10 @@ def migrate(dsn: str, migrations: Path) -> None:
 
     A folder holds only its revisions; the environment is shared: `orchestrator/migrations/env.py`.
     """
+    # Imported here: Alembic and SQLAlchemy cost a service a second and 40 MB that only migrations need.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("version_locations", str(migrations))

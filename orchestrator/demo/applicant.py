@@ -112,7 +112,13 @@ class ApplicantClient:
         return credential.jwt, open_credential(credential, case, self.delivery)
 
     async def request(
-        self, method: str, path: str, body: Any = None, *, signed_in: bool = True, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        signed_in: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """One request to the portal. Raises ProblemError when it says no."""
         given = dict(headers or {}) | {"accept": "application/json"}

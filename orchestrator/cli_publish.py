@@ -1,0 +1,85 @@
+"""`lianban scenario publish`, `bind`, `retire`: put a scenario on chain with the departments' signatures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from orchestrator.cli_scenario import FileArgument, app
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_file import load_scenario
+from orchestrator.pipeline.publishing import Publisher, Terms
+from orchestrator.runtime import open_runtime
+from orchestrator.scenarios import FOLDER, load_catalogue
+from orchestrator.settings import Settings, load_settings
+
+BindingOption = Annotated[
+    Path, typer.Option("--binding", exists=True, dir_okay=False, help="落地文件 · which departments play which roles")
+]
+HAIDIAN = FOLDER / "bindings" / "haidian.yaml"
+
+
+@app.command("publish")
+def publish(file: FileArgument, binding: BindingOption = HAIDIAN) -> None:
+    """发布场景版本,由牵头部门签署 · publish a version, signed by the lead approver's department."""
+    settings = load_settings()
+    scenario, terms = read(settings, file), read_terms(binding)
+    transaction = run(settings, lambda publisher: publisher.publish(scenario, terms))
+    typer.echo(f"✓ {scenario.id} {scenario.version}")
+    typer.echo(f"  {transaction or '该版本已在链上 / this version is on chain'}")
+
+
+@app.command("bind")
+def bind(file: FileArgument, binding: BindingOption = HAIDIAN) -> None:
+    """落地,收集所涉各席位签名 · bind a published version, signed by every seat that it names."""
+    settings = load_settings()
+    scenario, terms = read(settings, file), read_terms(binding)
+    number = run(settings, lambda publisher: publisher.bind(scenario, terms))
+    typer.echo(f"✓ {scenario.id} 落地号 / binding {number}")
+
+
+@app.command("retire")
+def retire(
+    number: int, department: Annotated[str, typer.Argument(help="所涉部门之一 · one of its departments")]
+) -> None:
+    """终止落地的新办件,在办件照常 · end a binding for new cases; running ones go on."""
+    transaction = run(load_settings(), lambda publisher: publisher.retire(number, department))
+    typer.echo(f"✓ {number} {transaction}")
+
+
+def read(settings: Settings, file: Path) -> Scenario:
+    """The scenario in a file, with the departments' additions of this installation. Raises ScenarioFaults."""
+    more = sorted(settings.adapters_dir.glob("*.yaml")) if settings.adapters_dir.exists() else []
+    return load_scenario(file.read_text("utf-8"), catalogue=load_catalogue(*more))
+
+
+def read_terms(file: Path) -> Terms:
+    """A binding file. Raises Invalid when it is none."""
+    try:
+        return Terms(**yaml.safe_load(file.read_text("utf-8")))
+    except (yaml.YAMLError, TypeError) as error:
+        raise Invalid(
+            field=file.name,
+            detail="落地文件无法读取",
+            detail_en="the binding file cannot be read",
+            remedy="写明 region、identity、operator、roles / give region, identity, operator and roles",
+        ) from error
+
+
+def run(settings: Settings, action: Callable[[Publisher], Awaitable[Any]]) -> Any:
+    """Opens the orchestrator and lets the publisher act."""
+
+    async def opened() -> Any:
+        async with open_runtime(settings) as runtime:
+            return await action(runtime.publisher)
+
+    return asyncio.run(opened())
+
+
+__all__ = ["app"]
