@@ -113,7 +113,7 @@ def definition(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"decisions": tables, "inputs": [each.model_dump() for each in inputs]}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tables(), st.lists(VALUES, min_size=1, max_size=4))
 def test_decide__random_tables_and_inputs__agrees_with_the_independent_reading(
     rows: list[dict[str, Any]], cases: list[dict[str, Any]]
