@@ -15,9 +15,8 @@ from world import World, container
 from orchestrator.ledger.compiler import compile_contracts
 
 
-def deploy(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
-    """The three contracts, freshly deployed."""
-    council, stranger = accounts[0], accounts[1]
+def deploy(compiled: dict[str, Any], council: Any, stranger: Any, chain: Any) -> World:
+    """The three contracts, freshly deployed by the council."""
     consortium = council.deploy(container("Consortium", compiled), council)
     catalog = council.deploy(container("Catalog", compiled), consortium)
     ledger = council.deploy(container("CaseLedger", compiled), consortium, catalog)
@@ -32,12 +31,12 @@ def compiled() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def _bare(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
-    return deploy(compiled, accounts, chain)
+    return deploy(compiled, accounts[0], accounts[1], chain)
 
 
 @pytest.fixture(scope="session")
 def _bound(compiled: dict[str, Any], accounts: Any, chain: Any) -> World:
-    world = deploy(compiled, accounts, chain)
+    world = deploy(compiled, accounts[0], accounts[1], chain)
     world.admit(*range(7))
     world.publish(0)
     assert world.bind() == 1
