@@ -76,14 +76,12 @@ def read(
         raise _bad_disclosure()
     if len(set(digests)) != len(digests) or len(digests) > MAX_DISCLOSURES or _mentions_reserved(payload):
         raise _bad_disclosure()
-    unused = set(digests)
+    known = set(digests)
     claims: dict[str, Any] = {}
     for disclosure in disclosures:
         name, value = open_disclosure(disclosure)
-        own = digest(disclosure)
-        if own not in unused or name in payload or name in claims:
+        if digest(disclosure) not in known or name in payload or name in claims:
             raise _bad_disclosure()
-        unused.remove(own)
         claims[name] = value
     return payload, claims
 

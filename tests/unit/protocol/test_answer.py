@@ -164,6 +164,17 @@ def test_read__signed_but_inconsistent__refused(changes: dict) -> None:
         read_answer(signed(**changes), PROVIDER.evidence.jwk)
 
 
+def test_read__signed_refusal_with_a_claim__refused() -> None:
+    payload = {"iss": "seat:1", "question": QUESTION.id, "attempt": 1, **QUESTION.payload(), "subject": SUBJECT,
+               "result": "refused", "reason": "outage", "iat": NOW, "exp": NOW + 600, "sealed": {}}  # fmt: skip
+    jwt, disclosures = sdjwt.issue(payload, {"registered": True}, typ=TYP, key=PROVIDER.evidence)
+    envelope = AnswerEnvelope(question=QUESTION.id, attempt=1, answer=jwt, disclosures=(), sealed={})
+    assert read_answer(envelope, PROVIDER.evidence.jwk).reason == "outage"
+    shown = envelope.model_copy(update={"disclosures": tuple(disclosures.values())})
+    with pytest.raises(Invalid):
+        read_answer(shown, PROVIDER.evidence.jwk)
+
+
 @pytest.mark.parametrize("plaintext", [b"{}", b"[1]", b"null", b"x", b""])
 def test_read__sealed_part_is_no_list_of_disclosures__refused(plaintext: bytes) -> None:
     blob = seal(LEAD.sealing.jwk, plaintext, info=answer_info(QUESTION.id, 1, 3), pad_to=512)

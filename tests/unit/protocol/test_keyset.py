@@ -67,7 +67,7 @@ def test_key__by_use__the_public_key_only() -> None:
     [{"seat": 256}, {"seat": -1}, {"seat": True}, {"seat": "3"}, {"id": ""}, {"endpoint": "http://x/"},
      {"endpoint": "ftp://x"}, {"name": {"zh": "一"}}, {"name": "一"}, {"parent": 3}, {"vertical": 1}, {"keys": ()},
      {"keys": tuple(KEYS.public_jwks()[:2])}, {"keys": (*KEYS.public_jwks(), KEYS.public_jwks()[0])},
-     {"keys": tuple({**jwk, "kid": "x"} for jwk in KEYS.public_jwks())},
+     {"keys": tuple({**jwk, "kid": f"{i}"} for i, jwk in enumerate(KEYS.public_jwks()))},
      {"keys": tuple({**jwk, "use_for": "other"} for jwk in KEYS.public_jwks())},
      {"keys": tuple({**jwk, "d": "AA"} for jwk in KEYS.public_jwks())},
      {"keys": tuple({**KEYS.evidence.jwk, "use_for": use} for use in ("evidence", "request", "sealing"))},

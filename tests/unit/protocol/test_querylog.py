@@ -165,6 +165,19 @@ def test_verify_consistency__a_forgotten_entry__no_proof_of_ours_hides_it(size: 
     assert not log.verify_consistency(old, naive_root(LEAVES[:old]), size, tree.root(), proof)
 
 
+def test_verify__path_or_proof_of_another_size__false() -> None:
+    two, four = naive_root(LEAVES[:2]), naive_root(LEAVES[:4])
+    assert log.verify_inclusion(LEAVES[1], 1, 2, [LEAVES[0]], two)
+    assert not log.verify_inclusion(LEAVES[1], 0, 1, [LEAVES[0]], two)
+    assert not log.verify_inclusion(LEAVES[0], 0, 4, [LEAVES[1]], two)
+    proof = naive_consistency(2, LEAVES[:4])
+    assert log.verify_consistency(2, two, 4, four, proof)
+    assert not log.verify_consistency(2, two, 8, four, proof)
+    longer = naive_consistency(2, LEAVES[:8])
+    assert log.verify_consistency(2, two, 8, naive_root(LEAVES[:8]), longer)
+    assert not log.verify_consistency(2, two, 4, naive_root(LEAVES[:8]), longer)
+
+
 def test_vectors__committed__as_stated() -> None:
     for vector in json.loads((VECTORS / "log.json").read_text()):
         leaves = [log.leaf_hash(text.encode()) for text in vector["entries"]]
