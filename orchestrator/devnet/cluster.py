@@ -62,7 +62,8 @@ def open_cluster(
     Raises Unavailable naming the part that does not come up.
     """
     with (
-        Supervisor(settings.logs_dir) as supervisor, _step(
+        Supervisor(settings.logs_dir) as supervisor,
+        _step(
             steps,
             "启动数据库",
             "starting PostgreSQL",

@@ -1,7 +1,8 @@
 """PostgreSQL for a devnet: the server that comes with pip, run as our own child in the data folder.
 
-Durability on a devnet: `fsync` stays on, so a crash never corrupts; `synchronous_commit` is off, so a crash of the
-whole machine (not of our processes) may lose the last fraction of a second of commits. A production installation names
+Durability on a devnet: what is committed survives the death of any of our processes, the server's included, but not a
+crash of the whole machine, after which `make clean` may be needed. In return seeding, creating databases and stopping
+take a fraction of the time (stopping after seeding 17 databases: 0.2 s rather than 6 s). A production installation names
 its own server, and none of this applies.
 """
 
@@ -32,7 +33,9 @@ _START_SECONDS = 60.0
 _SERVER_OPTIONS = {
     "max_connections": "400",
     "shared_buffers": "128MB",
+    "fsync": "off",
     "synchronous_commit": "off",
+    "full_page_writes": "off",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "timezone": "Asia/Shanghai",
