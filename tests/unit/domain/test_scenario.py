@@ -135,3 +135,8 @@ def test_parameter__before_its_first_day__refused() -> None:
     with pytest.raises(Invalid) as error:
         gallery().parameter("art_scope_phrases", date(2016, 3, 14))
     assert error.value.field == "parameters.art_scope_phrases"
+
+
+def test_join__text_in_the_place_of_a_value__refused() -> None:
+    with pytest.raises(Invalid):
+        join({"value": 1}, {"value": {"zh": "一", "en": "one"}})
