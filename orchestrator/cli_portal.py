@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +14,6 @@ from orchestrator.pipeline.worker import Worker
 from orchestrator.portal.app import create_portal
 from orchestrator.runtime import open_runtime, prepare_store
 from orchestrator.settings import load_settings
-from orchestrator.store import applications
 
 portal_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 worker_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -64,11 +62,9 @@ def principal(role: str = typer.Argument(help="operator | auditor"), label: str 
         raise typer.BadParameter("operator | auditor")
 
     async def add() -> str:
-        token = secrets.token_urlsafe(32)
         settings = load_settings()
         prepare_store(settings.require_database_url())
-        async with open_runtime(settings) as runtime, runtime.context.pool.connection() as connection:
-            await applications.add_principal(connection, role, label, token)
-        return token
+        async with open_runtime(settings) as runtime:
+            return await runtime.add_principal(role, label)
 
     typer.echo(asyncio.run(add()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,7 @@ from orchestrator.pipeline.publishing import Publisher
 from orchestrator.protocol.keyset import load_seat_keys
 from orchestrator.scenarios import load_calendar
 from orchestrator.settings import Settings
+from orchestrator.store import applications
 
 DATABASE = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "store" / "versions"
@@ -39,6 +41,13 @@ class Runtime:
     context: Context
     state: State
     publisher: Publisher
+
+    async def add_principal(self, role: str, label: str) -> str:
+        """Registers an operator or auditor and returns their bearer token, which is kept nowhere."""
+        token = secrets.token_urlsafe(32)
+        async with self.context.pool.connection() as connection:
+            await applications.add_principal(connection, role, label, token)
+        return token
 
 
 def prepare_store(admin_dsn: str) -> str:

@@ -213,14 +213,15 @@ class Settings(BaseSettings):
         return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
 
 
-def load_settings(**given: Any) -> Settings:
-    """The settings from the environment, with `given` values on top.
+def load_settings(*, use_services_file: bool = True, **given: Any) -> Settings:
+    """The settings from the environment, with `given` values on top, and below it those of a devnet that runs on the data
+    folder (`services.env`), unless `use_services_file` is false.
 
     Raises Invalid naming the first wrong variable. The message holds no value, since a value may be a secret.
     """
     try:
         folder = Path(given.get("data_dir") or os.environ.get(PREFIX + "DATA_DIR") or "var")
-        return Settings(_env_file=folder / "services.env", **given)
+        return Settings(_env_file=folder / "services.env" if use_services_file else None, **given)
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +20,7 @@ from orchestrator.domain.errors import Refused
 from orchestrator.domain.merkle import Leaf
 from orchestrator.domain.scenario import Scenario
 from orchestrator.pipeline.seal import dossier_tree
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.store import applications, batches, cases, evidence
 from orchestrator.store.cases import CaseRow
 from orchestrator.store.evidence import QuestionRow
@@ -76,6 +78,9 @@ async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, 
         questions = await evidence.questions(connection, [case])
         materials = (await evidence.materials(connection, [case]))[case]
         transitions = (await batches.transitions(connection, [case]))[case]
+        mandates = (await cases.mandates(connection, [case]))[case]
+    departments = {seat.number: seat.keyset.id for seat in await state.context.view.seats()}
+    binding = await state.context.view.binding(row.binding)
     return {
         **_head(row, scenario),
         "situation": row.situation,
@@ -83,7 +88,10 @@ async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, 
         "materials_wanted": wanted(scenario, row, verdicts),
         "materials_offered": offered(scenario, questions),
         "materials_submitted": sorted({str(each["id"]) for each in materials}),
-        "evidence": [_asked(each, scenario) for each in questions],
+        "evidence": [
+            *_stated(mandates[-1], scenario, binding.identity, departments),
+            *(_asked(each, scenario, departments) for each in questions),
+        ],
         "transitions": [
             {
                 "sequence": each["sequence"],
@@ -267,18 +275,41 @@ def _head(row: CaseRow, scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _asked(row: QuestionRow, scenario: Scenario) -> dict[str, Any]:
+def _asked(row: QuestionRow, scenario: Scenario, departments: dict[int, str]) -> dict[str, Any]:
     item = scenario.item(row.item)
     return {
         "item": row.item,
         "type": item.type,
         "provider": item.provider,
+        "department": departments[row.seat],
         "seat": row.seat,
         "state": row.state,
         "attempt": row.attempt,
         "answered_at": row.answered_at,
         "answer": row.answer_hash,
     }
+
+
+def _stated(mandate: str, scenario: Scenario, identity: int, departments: dict[int, str]) -> list[dict[str, Any]]:
+    """What the identity seat itself states in the mandate: the face check (E04)."""
+    payload = peek_jws(mandate)[1]
+    if payload["face"] is None:
+        return []
+    return [
+        {
+            "item": item.id,
+            "type": item.type,
+            "provider": item.provider,
+            "department": departments[identity],
+            "seat": identity,
+            "state": "answered",
+            "attempt": 1,
+            "answered_at": datetime.fromtimestamp(payload["face"]["checked_at"], UTC),
+            "answer": jws_hash(mandate),
+        }
+        for item in scenario.evidence
+        if item.source == "mandate"
+    ]
 
 
 def _leaf(row: Row) -> Leaf:
