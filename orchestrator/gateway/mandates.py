@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestrator.domain.canonical import from_hex
+from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.gateway.gate import Presented, Reason
 from orchestrator.gateway.store import StoredMandate
@@ -53,14 +53,20 @@ class MandatesRead:
             )
         return rows
 
-    def replaced(self) -> dict[str, str]:
-        """Which mandates others among these amend or withdraw, and how."""
-        kinds: dict[str, str] = {}
+    def replaced(self, known: Iterable[tuple[bytes, str, str]]) -> dict[str, str]:
+        """Which of these mandates a later one replaced, and its kind.
+
+        `known` are followers from the store (`Store.followers`). Only the seat that issued a mandate can replace it.
+        """
+        followers = [(to_hex(previous), kind, peek_jws(jws)[1].get("iss")) for previous, kind, jws in known]
         for presented in self.verdicts.values():
             if isinstance(presented, Presented) and presented.mandate.previous is not None:
-                kinds[presented.mandate.previous] = max(
-                    presented.mandate.kind, kinds.get(presented.mandate.previous, "")
-                )
+                followers.append((presented.mandate.previous, presented.mandate.kind, presented.mandate.iss))
+        kinds: dict[str, str] = {}
+        for previous, kind, issuer in followers:
+            replaced = self.verdicts.get(previous)
+            if isinstance(replaced, Presented) and replaced.mandate.iss == issuer:
+                kinds[previous] = max(kind, kinds.get(previous, ""))  # a withdrawal outweighs an amendment
         return kinds
 
 

@@ -165,9 +165,7 @@ async def _look_up(
     unseen = [from_hex(mandate) for mandate in asked - read.verdicts.keys()]
     if unseen:
         read = await reader.read([*mandates, *(await seat.store.mandates(unseen)).values()], chain)
-    known = await seat.store.replaced([from_hex(mandate) for mandate in asked])
-    replaced = {f"0x{mandate.hex()}": kind for mandate, kind in known.items()}
-    replaced |= {mandate: max(kind, replaced.get(mandate, "")) for mandate, kind in read.replaced().items()}
+    replaced = read.replaced(await seat.store.followers([from_hex(mandate) for mandate in asked]))
     circumstances = Circumstances(
         now=now,
         own=await chain.seat(seat.number),

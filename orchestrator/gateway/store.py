@@ -126,12 +126,10 @@ class Store:
         rows = await self.rows("select hash, jws from mandate where hash = any(%s)", [list(hashes)])
         return {_bytes(row["hash"]): str(row["jws"]) for row in rows}
 
-    async def replaced(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
-        """Which of these mandates a later one replaced, and its kind: `amendment` or `withdrawal`."""
-        rows = await self.rows(
-            "select previous, max(kind) as kind from mandate where previous = any(%s) group by previous", [list(hashes)]
-        )
-        return {_bytes(row["previous"]): str(row["kind"]) for row in rows}
+    async def followers(self, hashes: Sequence[bytes]) -> list[tuple[bytes, str, str]]:
+        """The known mandates that follow these: hash of the one followed, kind (`amendment`, `withdrawal`) and JWS."""
+        rows = await self.rows("select previous, kind, jws from mandate where previous = any(%s)", [list(hashes)])
+        return [(_bytes(row["previous"]), str(row["kind"]), str(row["jws"])) for row in rows]
 
     async def keep_answers(self, answers: Sequence[StoredAnswer]) -> None:
         """Keeps what is about to leave: every attempt once."""

@@ -52,7 +52,7 @@ GALLERY_ITEMS = (
 GALLERY_SUBJECTS: Mapping[str, Sequence[tuple[str, str, str, Mapping[str, Any]]]] = {
     "handler": [("citizen", "110199198806120116", "陈画", {})],
     "company": [("uscc", "91110108MBXYE0016D", "海淀墨白画廊有限公司", {})],
-    "premises": [("title", "京(2019)海不动产权第9900001号", "", {"unit": "110108990001GB00001F00010001"})],
+    "premises": [("title", "京(2019)海不动产权第9000001号", "", {"unit": "110108900900GB00001F00000001"})],
 }
 
 
@@ -128,7 +128,7 @@ class Consortium:
 
     def following(self, first: str, kind: str, **changes: Any) -> str:
         """An amendment or withdrawal of the mandate `first`."""
-        return self.mandate(kind=kind, case=case_id(first), previous=jws_hash(first), **changes)
+        return self.mandate(**({"kind": kind, "case": case_id(first), "previous": jws_hash(first)} | changes))
 
     def questions(self, mandate: str, items: Iterable[str], *, purpose: Any = "decide") -> list[Question]:
         """Questions of items about the first subject of their role."""

@@ -112,10 +112,11 @@ async def test_append__many_at_once_through_two_pools__one_line(store: Store) ->
     other = Store(store.pool.conninfo, connections=8)
     await other.open()
     batches = [batch(*some(7)) for _ in range(24)]
-    logged = await asyncio.gather(
-        *(append(each_store, each) for each, each_store in zip(batches, [store, other] * 12, strict=True))
-    )
-    await other.close()
+    try:
+        pairs = zip(batches, [store, other] * 12, strict=True)
+        logged = await asyncio.gather(*(append(each_store, each) for each, each_store in pairs))
+    finally:
+        await other.close()
     assert sorted(each.first for each in logged) == list(range(0, 24 * 7, 7))
     last = max(logged, key=lambda each: each.first)
     for asked, each in zip(batches, logged, strict=True):
@@ -162,7 +163,7 @@ async def test_append__mandates__kept_once_with_what_they_replace(store: Store) 
     for _ in range(2):
         await append(store, replace(batch(*some(1)), mandates=[grant, withdrawal]))
     assert await store.mandates([grant.hash, b"\7" * 32]) == {grant.hash: "a.b.c"}
-    assert await store.replaced([grant.hash, withdrawal.hash]) == {grant.hash: "withdrawal"}
+    assert await store.followers([grant.hash, withdrawal.hash]) == [(grant.hash, "withdrawal", "d")]
 
 
 async def test_append__store_down__unavailable() -> None:

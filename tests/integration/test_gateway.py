@@ -1,0 +1,669 @@
+"""A gateway over real databases and keys: the gallery's questions answered end to end, and every way to be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import psycopg
+import pytest
+import uvicorn
+
+from orchestrator.devnet.ports import free_port
+from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import Invalid, Refused, Unavailable
+from orchestrator.gateway.client import Answers, GatewayClient
+from orchestrator.gateway.policy import Policy
+from orchestrator.gateway.records import Records
+from orchestrator.gateway.server import create_app
+from orchestrator.protocol.answer import Answer, read_answer
+from orchestrator.protocol.jose import SigningKey, jws_hash
+from orchestrator.protocol.keyset import generate_seat_keys
+from orchestrator.protocol.mandate import case_id
+from orchestrator.protocol.querylog import verify_consistency
+from orchestrator.protocol.question import Question, sign_batch, sign_request
+from orchestrator.protocol.sheet import Binding, binding_digest, publication_digest, recover, retirement_digest
+from orchestrator.protocol.wire import seat_ref
+from tests.support.consortium import GALLERY_ITEMS, Consortium, make_consortium
+from tests.support.departments import SeededDepartments
+from tests.support.gateway import Gateway, make_seats, open_gateway
+
+pytestmark = pytest.mark.anyio
+
+MARKET, POLICE, CULTURE, OPERATOR, TAX = 1, 2, 3, 0, 6
+SEATED = (
+    "haidian-market-supervision",
+    "beijing-public-security",
+    "haidian-culture-tourism",
+    "beijing-natural-resources",
+    "haidian-housing-construction",
+)
+
+
+@pytest.fixture(scope="module")
+def consortium() -> Consortium:
+    return make_consortium()
+
+
+@pytest.fixture(scope="module")
+async def gateway(consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIterator[Gateway]:
+    async with open_gateway(consortium, departments, pg_admin_dsn, SEATED) as gateway:
+        async with gateway.client(consortium, OPERATOR) as client:
+            for name in SEATED:
+                await client.sign_binding(consortium.seats[name], *documents(consortium), terms(consortium))
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+async def operator(gateway: Gateway, consortium: Consortium) -> AsyncIterator[GatewayClient]:
+    async with gateway.client(consortium, OPERATOR) as client:
+        yield client
+
+
+def documents(consortium: Consortium) -> tuple[dict[str, Any], dict[str, Any]]:
+    return consortium.scenario.definition(), consortium.scenario.texts()
+
+
+def terms(consortium: Consortium, **changes: Any) -> dict[str, Any]:
+    binding = consortium.binding
+    return {
+        "version": binding.version,
+        "region": binding.region,
+        "identity": binding.identity,
+        "operator": binding.operator,
+        "approvers": list(binding.approvers),
+        "providers": list(binding.providers),
+        "valid_until": int(time.time()) + 3600,
+    } | changes
+
+
+def read(consortium: Consortium, answers: Answers, seat: int, *, approver: int | None = None) -> dict[str, Answer]:
+    """The answers by item, read with the keys of an approver when one is named."""
+    key = consortium.seat(seat).keyset.key("evidence")
+    private = consortium.keys[approver].sealing if approver is not None else None
+    read = [read_answer(each, key, private=private, seat=approver) for each in answers.answers]
+    return {answer.item: answer for answer in read}
+
+
+async def ask(consortium: Consortium, client: GatewayClient, jws: str, *items: str, seat: int | None = None) -> Answers:
+    number = consortium.provider(items[0]) if seat is None else seat
+    return await client.ask(consortium.seat(number), consortium.questions(jws, items), [jws])
+
+
+async def reasons(consortium: Consortium, client: GatewayClient, jws: str, *items: str, seat: int = MARKET) -> set[Any]:
+    """Why questions were refused; `{None}` when they were answered."""
+    answers = await ask(consortium, client, jws, *items, seat=seat)
+    return {answer.reason for answer in read(consortium, answers, seat).values()}
+
+
+async def test_ask__gallery__answered_by_every_provider(consortium: Consortium, operator: GatewayClient) -> None:
+    jws = consortium.mandate()
+    claims: dict[str, dict[str, Any]] = {}
+    opened: dict[str, dict[str, Any]] = {}
+    for seat in sorted({consortium.provider(item) for item in GALLERY_ITEMS}):
+        items = [item for item in GALLERY_ITEMS if consortium.provider(item) == seat]
+        answers = await ask(consortium, operator, jws, *items)
+        for item, answer in read(consortium, answers, seat).items():
+            assert (answer.result, answer.attempt, answer.mandate) == ("answered", 1, jws_hash(jws))
+            claims[item] = answer.claims
+        opened |= {i: a.claims for i, a in read(consortium, answers, seat, approver=CULTURE).items()}
+    assert claims.keys() == set(GALLERY_ITEMS)
+    assert claims["E05.company"]["entity_in_operation"] is True
+    assert claims["E05.company"]["entity_in"] is True
+    assert claims["E05.company"]["scope_covers"] is True
+    assert claims["E05.company.representative"] == {"legal_representative_is": True}
+    assert claims["E06.company"] == {"not_on_abnormal_list": True, "not_on_serious_list": True}
+    assert claims["E01.handler"]["identity_matches"] is True
+    assert claims["E02.handler"]["household_in"] is True
+    assert claims["E09.premises"] == {"title_in_force": True, "use_is_non_residential": True, "no_seizure": True}
+    assert claims["E14.premises"] == {"no_permit_above": True}
+    # What is sealed to the approver, the orchestrator does not see.
+    assert opened["E05.company"]["entity_name"] == "海淀墨白画廊有限公司"
+    assert opened["E01.handler"]["full_name"] == "陈画"
+    assert opened["E09.premises"]["building_area"] == "280.00"
+    assert "entity_name" not in claims["E05.company"]
+
+
+async def test_ask__sealed_claims__no_other_key_opens_them(consortium: Consortium, operator: GatewayClient) -> None:
+    jws = consortium.mandate()
+    answers = await ask(consortium, operator, jws, "E05.company")
+    key = consortium.seat(MARKET).keyset.key("evidence")
+    for number in (OPERATOR, MARKET, TAX):
+        with pytest.raises(Refused, match="open"):
+            read_answer(answers.answers[0], key, private=consortium.keys[number].sealing, seat=CULTURE)
+
+
+async def test_ask__again__next_attempt_with_fresh_data(
+    consortium: Consortium, operator: GatewayClient, departments: SeededDepartments
+) -> None:
+    jws = consortium.mandate()
+    first = await ask(consortium, operator, jws, "E05.company")
+    owner = departments.databases["haidian-market-supervision"].owner
+    company = "91110108MBXYE0016D"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute("update scjg_ztjbxx set regstate = '2' where uniscid = %s", [company])
+        try:
+            second = await ask(consortium, operator, jws, "E05.company")
+        finally:
+            connection.execute("update scjg_ztjbxx set regstate = '1' where uniscid = %s", [company])
+    before, after = read(consortium, first, MARKET)["E05.company"], read(consortium, second, MARKET)["E05.company"]
+    assert (before.attempt, before.claims["entity_in_operation"]) == (1, True)
+    assert (after.attempt, after.claims["entity_in_operation"]) == (2, False)
+    assert before.question == after.question
+
+
+async def test_ask__nobody_on_record__unknown(consortium: Consortium, operator: GatewayClient) -> None:
+    nobody = {
+        "handler": [("citizen", "110199199001010010", "无名氏", {})],
+        "company": [("uscc", "91110108MBXYE9999X", "查无此司", {})],
+        "premises": [("title", "无此证", "", {})],
+    }
+    jws = consortium.mandate(nobody)
+    answers = await ask(consortium, operator, jws, "E05.company")
+    claims = read(consortium, answers, MARKET, approver=CULTURE)["E05.company"].claims
+    assert claims["entity_in_operation"] == "unknown"
+    assert claims["entity_name"] is None
+
+
+async def test_ask__mandate_known_from_before__need_not_be_sent(
+    consortium: Consortium, operator: GatewayClient
+) -> None:
+    jws = consortium.mandate()
+    await ask(consortium, operator, jws, "E05.company")
+    answers = await operator.ask(consortium.seat(MARKET), consortium.questions(jws, ["E06.company"]), [])
+    assert read(consortium, answers, MARKET)["E06.company"].result == "answered"
+
+
+# ---- refusals of single questions: signed, logged, never kept as the latest answer
+
+
+async def test_ask__forged_mandate__refused(consortium: Consortium, operator: GatewayClient) -> None:
+    forged = consortium.mandate(key=consortium.keys[OPERATOR].request)
+    assert await reasons(consortium, operator, forged, "E05.company") == {"forged-mandate"}
+    own = consortium.mandate(key=SigningKey.generate())
+    assert await reasons(consortium, operator, own, "E05.company") == {"forged-mandate"}
+
+
+async def test_ask__mandate_unknown_to_all__refused(consortium: Consortium, operator: GatewayClient) -> None:
+    question = Question(mandate=to_hex(secrets.token_bytes(32)), item="E05.company", index=0, purpose="decide")
+    answers = await operator.ask(consortium.seat(MARKET), [question], [])
+    assert read(consortium, answers, MARKET)["E05.company"].reason == "unknown-mandate"
+
+
+async def test_ask__token_that_is_no_mandate__refused_others_answered(
+    consortium: Consortium, operator: GatewayClient
+) -> None:
+    jws = consortium.mandate()
+    questions = [
+        Question(mandate=jws_hash("rubbish"), item="E05.company", index=0, purpose="decide"),
+        *consortium.questions(jws, ["E06.company"]),
+    ]
+    answers = read(consortium, await operator.ask(consortium.seat(MARKET), questions, [jws, "rubbish"]), MARKET)
+    assert answers["E05.company"].reason == "forged-mandate"
+    assert answers["E06.company"].result == "answered"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"binding": 77}, "unknown-binding"),
+        ({"version": "0x" + "12" * 32}, "wrong-version"),
+        ({"iat": 1_000, "exp": 2_000}, "expired"),
+        ({"iat": 9_000_000_000, "exp": 9_100_000_000}, "not-yet-valid"),
+        ({"askers": (CULTURE,)}, "asker-not-listed"),
+        ({"iss": "seat:6"}, "forged-mandate"),
+    ],
+)
+async def test_ask__mandate_not_good__refused(
+    consortium: Consortium, operator: GatewayClient, changes: dict[str, Any], reason: str
+) -> None:
+    assert await reasons(consortium, operator, consortium.mandate(**changes), "E05.company") == {reason}
+
+
+async def test_ask__beyond_the_need__refused(consortium: Consortium, operator: GatewayClient) -> None:
+    jws = consortium.mandate(items=["E05.company"])
+    assert await reasons(consortium, operator, jws, "E06.company") == {"not-authorised"}
+    assert await reasons(consortium, operator, jws, "E01.handler") == {"not-this-provider"}
+    assert await reasons(consortium, operator, jws, "E18.laboratory") == {"unknown-item"}
+    answers = await operator.ask(
+        consortium.seat(MARKET),
+        [
+            Question(mandate=jws_hash(jws), item="E05.company", index=3, purpose="decide"),
+            Question(mandate=jws_hash(jws), item="E05.company", index=0, purpose="push"),
+        ],
+        [jws],
+    )
+    key = consortium.seat(MARKET).keyset.key("evidence")
+    assert [read_answer(each, key).reason for each in answers.answers] == ["no-such-subject", "wrong-purpose"]
+
+
+async def test_ask__other_department_asks__refused(consortium: Consortium, gateway: Gateway) -> None:
+    async with gateway.client(consortium, TAX) as tax:
+        assert await reasons(consortium, tax, consortium.mandate(), "E05.company") == {"asker-not-named"}
+
+
+async def test_ask__withdrawn_or_amended__old_mandate_refused(consortium: Consortium, operator: GatewayClient) -> None:
+    first = consortium.mandate()
+    assert await reasons(consortium, operator, first, "E05.company") == {None}
+    amended = consortium.following(first, "amendment")
+    assert await reasons(consortium, operator, amended, "E05.company") == {None}
+    assert await reasons(consortium, operator, first, "E05.company") == {"superseded"}
+    withdrawn = consortium.following(first, "withdrawal", previous=jws_hash(amended))
+    questions = consortium.questions(amended, ["E05.company"])
+    answers = await operator.ask(consortium.seat(MARKET), questions, [first, amended, withdrawn])
+    assert read(consortium, answers, MARKET)["E05.company"].reason == "withdrawn"
+    assert await reasons(consortium, operator, amended, "E05.company") == {"withdrawn"}
+
+
+async def test_ask__withdrawal_by_another_identity_seat__changes_nothing(
+    consortium: Consortium, operator: GatewayClient
+) -> None:
+    """A second binding with an identity seat of its own must not end the cases of the first."""
+    jws = consortium.mandate()
+    foreign = generate_seat_keys(identity=True)
+    view = consortium.seat(TAX)
+    keyset = dataclasses.replace(view.keyset, keys=tuple(foreign.public_jwks()))
+    before = consortium.chain._seats[TAX]
+    consortium.chain.admit(keyset, foreign)
+    other = consortium.chain.bind(
+        consortium.scenario.version, identity=TAX, operator=OPERATOR, approvers=[CULTURE], providers=[MARKET] * 5
+    )
+    try:
+        withdrawal = consortium.following(
+            jws, "withdrawal", iss=seat_ref(TAX), binding=other.number, key=foreign.identity
+        )
+        questions = consortium.questions(jws, ["E05.company"])
+        answers = await operator.ask(consortium.seat(MARKET), questions, [jws, withdrawal])
+        assert read(consortium, answers, MARKET)["E05.company"].result == "answered"
+        assert await reasons(consortium, operator, jws, "E05.company") == {None}
+    finally:
+        consortium.chain._seats[TAX] = before
+        del consortium.chain._bindings[other.number]
+
+
+async def test_ask__suspended_seats__refused(consortium: Consortium, operator: GatewayClient) -> None:
+    jws = consortium.mandate()
+    for number, reason in (
+        (OPERATOR, "asker-suspended"),
+        (POLICE, "identity-suspended"),
+        (MARKET, "seat-suspended"),
+    ):
+        consortium.chain.suspend(number)
+        try:
+            assert await reasons(consortium, operator, jws, "E05.company") == {reason}
+        finally:
+            consortium.chain.suspend(number, active=True)
+
+
+async def test_ask__binding_retired__running_cases_go_on(consortium: Consortium, operator: GatewayClient) -> None:
+    old, new = consortium.mandate(), consortium.mandate()
+    consortium.chain.settle(case_id(old), Status.ACCEPTED, 1, 1)
+    consortium.chain.retire(1)
+    try:
+        assert await reasons(consortium, operator, old, "E05.company") == {None}
+        assert await reasons(consortium, operator, new, "E05.company") == {"binding-retired"}
+    finally:
+        consortium.chain._bindings[1] = consortium.binding
+
+
+async def test_ask__claim_gone_from_adapter__refused(
+    consortium: Consortium, operator: GatewayClient, gateway: Gateway
+) -> None:
+    seat = gateway.seats["haidian-market-supervision"]
+    adapter = seat.adapters.adapter
+    evidence = {name: each for name, each in adapter.evidence.items() if name != "E06"}
+    seat.adapters._adapter = adapter.model_copy(update={"evidence": evidence})
+    try:
+        assert await reasons(consortium, operator, consortium.mandate(), "E06.company") == {"unknown-claim"}
+    finally:
+        seat.adapters._adapter = adapter
+
+
+# ---- whole batches refused
+
+
+async def post(gateway: Gateway, path: str, body: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(app=gateway.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as http:
+        return await http.post(f"/haidian-market-supervision/{path}", json=body)
+
+
+def batch(consortium: Consortium, jws: str, **changes: Any) -> str:
+    options: dict[str, Any] = {"key": consortium.keys[OPERATOR].request, "iss": OPERATOR, "aud": MARKET} | changes
+    return sign_batch(consortium.questions(jws, ["E05.company"]), **options)
+
+
+async def test_questions__batch_not_good__problem_and_nothing_logged(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    jws = consortium.mandate()
+    now = int(time.time())
+    before = (await operator.head(consortium.seat(MARKET))).size
+    for changes, status, code in (
+        ({"key": SigningKey.generate()}, 403, "bad-signature"),
+        ({"key": consortium.keys[TAX].request}, 403, "bad-signature"),
+        ({"aud": TAX}, 403, "wrong-audience"),
+        ({"iss": 200}, 403, "unknown-asker"),
+        ({"now": now - 120}, 403, "expired"),
+        ({"now": now + 120}, 403, "not-yet-valid"),
+    ):
+        response = await post(gateway, "questions", {"batch": batch(consortium, jws, **changes), "mandates": [jws]})
+        assert (response.status_code, response.json()["code"]) == (status, code)
+        assert response.headers["content-type"] == "application/problem+json"
+    many = [Question(mandate=jws_hash(jws), item=f"E05.{n}", index=0, purpose="decide") for n in range(513)]
+    signed = sign_batch(many, key=consortium.keys[OPERATOR].request, iss=OPERATOR, aud=MARKET)
+    response = await post(gateway, "questions", {"batch": signed, "mandates": [jws]})
+    assert (response.status_code, response.json()["code"]) == (413, "too-many")
+    for body in ({}, {"batch": 3}, {"batch": "x", "mandates": "y"}, {"batch": "x", "more": 1}, []):
+        assert (await post(gateway, "questions", body)).status_code == 422
+    assert (await post(gateway, "questions", {"batch": "x.y.z"})).json()["code"] == "bad-signature"
+    assert (await operator.head(consortium.seat(MARKET))).size == before
+
+
+async def test_questions__batch_replayed__conflict(consortium: Consortium, gateway: Gateway) -> None:
+    jws = consortium.mandate()
+    body = {"batch": batch(consortium, jws), "mandates": [jws]}
+    assert (await post(gateway, "questions", body)).status_code == 200
+    again = await post(gateway, "questions", body)
+    assert (again.status_code, again.json()["code"]) == (409, "replayed")
+
+
+async def test_questions__ten_megabytes__413(gateway: Gateway) -> None:
+    response = await post(gateway, "questions", {"batch": "x" * 10_000_000})
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
+
+
+async def test_questions__department_not_seated__404(gateway: Gateway) -> None:
+    transport = httpx.ASGITransport(app=gateway.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as http:
+        response = await http.post("/beijing-tax/questions", json={"batch": "x"})
+    assert (response.status_code, response.json()["code"]) == (404, "unknown-seat")
+
+
+async def test_ask__records_down__unavailable_after_the_log_entry(
+    consortium: Consortium, operator: GatewayClient, gateway: Gateway, departments: SeededDepartments, pg_admin_dsn: str
+) -> None:
+    jws = consortium.mandate()
+    seat = gateway.seats["haidian-market-supervision"]
+    working = seat.records._pool
+    down = Records("postgresql://nobody@127.0.0.1:1/none", seat.adapters.adapter, statement_timeout_ms=300)
+    await down.open()
+    before = (await operator.head(consortium.seat(MARKET))).size
+    seat.records._pool = down._pool
+    try:
+        with pytest.raises(Unavailable) as error:
+            await ask(consortium, operator, jws, "E05.company")
+    finally:
+        seat.records._pool = working
+        await down.close()
+    assert error.value.code == "records-unavailable"
+    assert (await operator.head(consortium.seat(MARKET))).size == before + 1
+    answers = await ask(consortium, operator, jws, "E05.company")
+    assert read(consortium, answers, MARKET)["E05.company"].attempt == 2
+
+
+# ---- latest answers
+
+
+async def test_latest__approver__same_answers_and_sealed_parts(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    jws = consortium.mandate()
+    await ask(consortium, operator, jws, "E05.company", "E06.company")
+    second = await ask(consortium, operator, jws, "E05.company")
+    ids = [question.id for question in consortium.questions(jws, ["E05.company", "E06.company"])]
+    async with gateway.client(consortium, CULTURE) as approver:
+        found = await approver.latest(consortium.seat(MARKET), [*ids, to_hex(secrets.token_bytes(32))])
+    assert {each.question for each in found} == set(ids)
+    newest = next(each for each in found if each.question == ids[0])
+    assert (newest.attempt, newest.answer, newest.sealed) == (2, second.answers[0].answer, second.answers[0].sealed)
+    assert len(await operator.latest(consortium.seat(MARKET), ids)) == 2
+
+
+async def test_latest__seat_without_part_in_the_binding__nothing(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    jws = consortium.mandate()
+    await ask(consortium, operator, jws, "E05.company")
+    ids = [question.id for question in consortium.questions(jws, ["E05.company"])]
+    for number in (TAX, POLICE):
+        async with gateway.client(consortium, number) as other:
+            assert await other.latest(consortium.seat(MARKET), ids) == ()
+
+
+async def test_latest__refused_later__the_answer_stays(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    """Whoever may not ask cannot push an answer out by asking."""
+    jws = consortium.mandate()
+    await ask(consortium, operator, jws, "E05.company")
+    async with gateway.client(consortium, TAX) as tax:
+        assert await reasons(consortium, tax, jws, "E05.company") == {"asker-not-named"}
+    ids = [question.id for question in consortium.questions(jws, ["E05.company"])]
+    found = await operator.latest(consortium.seat(MARKET), ids)
+    assert [each.attempt for each in found] == [1]
+
+
+async def test_latest__faulty_requests__problem(consortium: Consortium, gateway: Gateway) -> None:
+    key = consortium.keys[CULTURE].request
+    for payload, code in (
+        ({"questions": "x"}, 422),
+        ({"questions": [1]}, 422),
+        ({"questions": ["0x12"]}, 422),
+        ({"questions": ["0x" + "00" * 32] * 513}, 413),
+    ):
+        request = sign_request(payload, "request", key=key, iss=CULTURE, aud=MARKET)
+        assert (await post(gateway, "answers/latest", {"request": request})).status_code == code
+    request = sign_request({"questions": []}, "request", key=key, iss=CULTURE, aud=MARKET)
+    assert (await post(gateway, "answers/latest", {"request": request})).status_code == 200
+    assert (await post(gateway, "answers/latest", {"request": request})).json()["code"] == "replayed"
+
+
+# ---- the log over HTTP
+
+
+async def test_log__grows__consistent_and_included(consortium: Consortium, operator: GatewayClient) -> None:
+    seat = consortium.seat(MARKET)
+    jws = consortium.mandate()
+    first = (await ask(consortium, operator, jws, "E05.company", "E06.company")).head
+    await asyncio.gather(*(ask(consortium, operator, jws, "E05.company") for _ in range(5)))
+    last = await operator.head(seat)
+    proof = await operator.consistency(seat, first.size, last.size)
+    assert last.size >= first.size + 5
+    assert verify_consistency(first.size, from_hex(first.root), last.size, from_hex(last.root), proof)
+    assert await operator.inclusion(seat, first.size - 1, last.size)
+    for wrong in ((0, 1), (2, 1), (1, last.size + 1)):
+        with pytest.raises(Invalid):
+            await operator.consistency(seat, *wrong)
+    with pytest.raises(Invalid):
+        await operator.inclusion(seat, last.size, last.size)
+
+
+async def test_client__head_of_another_key__refused(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    other = dataclasses.replace(consortium.seat(MARKET), signer=consortium.seat(TAX).signer)
+    with pytest.raises(Refused) as error:
+        await operator.head(other)
+    assert error.value.code == "bad-head"
+
+
+async def test_log__no_personal_data(consortium: Consortium, gateway: Gateway, operator: GatewayClient) -> None:
+    await ask(consortium, operator, consortium.mandate(), "E05.company")
+    await ask(consortium, operator, consortium.mandate(), "E01.handler")
+    for name in ("haidian-market-supervision", "beijing-public-security"):
+        with psycopg.connect(gateway.seats[name].store.pool.conninfo) as connection:
+            tables = connection.execute(
+                "select table_name from information_schema.tables where table_schema = 'public'"
+            ).fetchall()
+            for (table,) in tables:
+                for row in connection.execute(f"select * from {table}").fetchall():
+                    text = b" ".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in row)
+                    for secret in ("110199198806120116", "陈画", "91110108MBXYE0016D", "海淀墨白画廊有限公司"):
+                        assert secret.encode() not in text
+
+
+# ---- documents and signatures
+
+
+async def test_definitions__put__kept_under_their_hash(consortium: Consortium, gateway: Gateway) -> None:
+    definition, texts = documents(consortium)
+    version = consortium.scenario.version
+    transport = httpx.ASGITransport(app=gateway.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as http:
+        url = "/haidian-culture-tourism/definitions/"
+        body = {"definition": definition, "texts": texts}
+        response = await http.put(url + version, json=body)
+        assert response.json() == {"version": version, "texts": consortium.scenario.texts_hash}
+        assert (await http.put(url + "0x" + "11" * 32, json=body)).json()["code"] == "wrong-version"
+        faulty = {"definition": {"id": "x"}, "texts": texts}
+        wrong = to_hex(sha256(canonical(faulty["definition"])))
+        assert (await http.put(url + wrong, json=faulty)).status_code == 422
+
+
+async def test_sign_binding__every_named_seat__signature_of_its_chain_key(
+    consortium: Consortium, operator: GatewayClient
+) -> None:
+    proposal = terms(consortium)
+    digest = binding_digest(
+        consortium.chain.domain("Catalog"),
+        Binding(
+            version=from_hex(consortium.scenario.version),
+            region=110108,
+            identity=proposal["identity"],
+            operator=proposal["operator"],
+            approvers=tuple(proposal["approvers"]),
+            providers=tuple(proposal["providers"]),
+            valid_until=proposal["valid_until"],
+        ),
+    )
+    for name in SEATED:
+        seat = consortium.seats[name]
+        signature = await operator.sign_binding(seat, *documents(consortium), proposal)
+        assert recover(digest, signature) == seat.signer
+
+
+async def test_sign_binding__does_not_fit__refused(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    binding = consortium.binding
+    seat = consortium.seat(MARKET)
+    for changes, code in (
+        ({"approvers": []}, "invalid"),
+        ({"providers": list(binding.providers[:-1])}, "invalid"),
+        ({"operator": POLICE}, "invalid"),
+        ({"valid_until": 1000}, "invalid"),
+        ({"region": "11"}, "invalid"),
+        ({"version": "0x" + "00" * 32}, "wrong-version"),
+        ({"operator": TAX}, "asker-not-named"),
+        # The market seat would play the police's role, and its adapter has none of those claims.
+        ({"providers": [MARKET] * len(binding.providers)}, "unknown-claim"),
+        ({"providers": [TAX] * len(binding.providers)}, "not-named"),
+    ):
+        with pytest.raises((Invalid, Refused)) as error:
+            await operator.sign_binding(seat, *documents(consortium), terms(consortium, **changes))
+        assert error.value.code == code, changes
+    async with gateway.client(consortium, TAX) as tax:
+        with pytest.raises(Refused):
+            await tax.sign_binding(seat, *documents(consortium), terms(consortium))
+
+
+async def test_sign_binding__policy_says_no__refused(
+    consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str
+) -> None:
+    name = "haidian-market-supervision"
+    seats = make_seats(consortium, departments, pg_admin_dsn, [name])
+    picky = dataclasses.replace(seats[name], policy=Policy(sign=frozenset({"enterprise-establishment"})))
+    app = create_app([picky], consortium.chain)
+    async with app.router.lifespan_context(app):
+        gateway = Gateway(app=app, seats={name: picky})
+        async with gateway.client(consortium, OPERATOR) as operator:
+            with pytest.raises(Refused) as error:
+                await operator.sign_binding(consortium.seats[name], *documents(consortium), terms(consortium))
+    assert error.value.code == "policy"
+
+
+async def test_sign_publication_and_retirement__signatures_of_the_chain_key(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    culture, domain = consortium.seat(CULTURE), consortium.chain.domain("Catalog")
+    scenario = consortium.scenario
+    signature = await operator.sign_publication(culture, *documents(consortium))
+    digest = publication_digest(domain, scenario.id, from_hex(scenario.version), from_hex(scenario.texts_hash), CULTURE)
+    assert recover(digest, signature) == culture.signer
+    signature = await operator.sign_retirement(culture, 1)
+    assert recover(retirement_digest(domain, 1, CULTURE), signature) == culture.signer
+    async with gateway.client(consortium, TAX) as tax:
+        with pytest.raises(Refused):
+            await tax.sign_retirement(culture, 1)
+
+
+async def test_signed_body__body_swapped__refused(consortium: Consortium, gateway: Gateway) -> None:
+    body = {"binding": 1}
+    request = sign_request(
+        {"body": to_hex(sha256(canonical(body)))},
+        "retirement",
+        key=consortium.keys[OPERATOR].request,
+        iss=OPERATOR,
+        aud=MARKET,
+    )
+    response = await post(gateway, "retirements/signature", {"request": request, "body": {"binding": 2}})
+    assert (response.status_code, response.json()["code"]) == (403, "bad-signature")
+
+
+# ---- over real sockets, and with many at once
+
+
+async def test_gateway__over_http__answers_and_tells_its_keyset(
+    consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str
+) -> None:
+    port = free_port()
+    there = make_consortium(endpoint=f"http://127.0.0.1:{port}")
+    seats = make_seats(there, departments, pg_admin_dsn, SEATED[:2])
+    server = uvicorn.Server(uvicorn.Config(create_app(list(seats.values()), there.chain), port=port, log_level="error"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.02)
+    try:
+        async with GatewayClient(OPERATOR, there.keys[OPERATOR].request, there.chain) as operator:
+            await operator.sign_binding(there.seat(MARKET), *documents(there), terms(there))
+            answers = await ask(there, operator, there.mandate(), "E05.company", "E06.company")
+            assert {each.result for each in read(there, answers, MARKET).values()} == {"answered"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            keyset = await http.get("/haidian-market-supervision/keyset")
+            assert keyset.content == there.seat(MARKET).keyset.document()
+            assert (await http.get("/health")).json()["departments"] == list(SEATED[:2])
+            assert (await http.get("/beijing-public-security/health")).json()["seat"] == POLICE
+            assert (await http.get("/nowhere")).headers["content-type"] == "application/problem+json"
+    finally:
+        server.should_exit = True
+        await serving
+    async with GatewayClient(OPERATOR, there.keys[OPERATOR].request, there.chain) as operator:
+        with pytest.raises(Unavailable) as error:
+            await operator.head(there.seat(MARKET))
+        assert error.value.code == "gateway-unreachable"
+
+
+async def test_ask__batches_at_once__one_linear_log(consortium: Consortium, operator: GatewayClient) -> None:
+    seat = consortium.seat(POLICE)
+    jws = consortium.mandate()
+    results = await asyncio.gather(*(ask(consortium, operator, jws, "E01.handler", "E02.handler") for _ in range(12)))
+    attempts = sorted(envelope.attempt for each in results for envelope in each.answers)
+    assert attempts == sorted([*range(1, 13), *range(1, 13)])
+    last = await operator.head(seat)
+    for each in results:
+        proof = await operator.consistency(seat, each.head.size, last.size)
+        assert verify_consistency(each.head.size, from_hex(each.head.root), last.size, from_hex(last.root), proof)
+
+
+async def test_answers__to_json_and_back__unchanged(consortium: Consortium, operator: GatewayClient) -> None:
+    answers = await ask(consortium, operator, consortium.mandate(), "E05.company")
+    envelope = answers.answers[0]
+    assert type(envelope).parse(orjson.loads(orjson.dumps(envelope.payload()))) == envelope
