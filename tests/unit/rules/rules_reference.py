@@ -37,13 +37,14 @@ def cell_holds(cell: Any, kind: str, value: Any, values: dict[str, Any], kinds: 
     if value in ("unknown", "not_asked"):
         return False
     for operator, operand in cell.items():
+        mine = value
         if isinstance(operand, dict):
             other = typed(value_of(values[operand["input"]]), kind)
             if other in ("unknown", "not_asked"):
                 return False
             if operand.get("years"):
                 years = operand["years"]
-                value = (value.year, value.month, value.day)
+                mine = (value.year, value.month, value.day)
                 other = (other.year + years, other.month, other.day)
             plus = operand.get("plus", 0)
             if plus:
@@ -51,15 +52,15 @@ def cell_holds(cell: Any, kind: str, value: Any, values: dict[str, Any], kinds: 
         else:
             other = typed(value_of(operand), kind)
         if operator == "ne":
-            holds = value != other
+            holds = mine != other
         elif operator == "gt":
-            holds = value > other
+            holds = mine > other
         elif operator == "gte":
-            holds = value >= other
+            holds = mine >= other
         elif operator == "lt":
-            holds = value < other
+            holds = mine < other
         else:
-            holds = value <= other
+            holds = mine <= other
         if not holds:
             return False
     return True
