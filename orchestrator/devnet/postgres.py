@@ -206,7 +206,7 @@ def _server_pid(data: Path) -> int | None:
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
         return pid if str(data) in psutil.Process(pid).cmdline() else None
-    except (FileNotFoundError, psutil.NoSuchProcess):
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):  # ValueError: written just now, still empty
         return None
 
 
