@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.canonical import from_hex
 from orchestrator.protocol import querylog as log
 
-VECTORS = Path(__file__).parents[2] / "vectors/protocol"
+VECTORS = Path(__file__).parents[2] / "vectors/contracts"
 
 
 def split(n: int) -> int:
@@ -178,17 +178,23 @@ def test_verify__path_or_proof_of_another_size__false() -> None:
     assert not log.verify_consistency(2, two, 4, naive_root(LEAVES[:8]), longer)
 
 
-def test_vectors__committed__as_stated() -> None:
-    for vector in json.loads((VECTORS / "log.json").read_text()):
-        leaves = [log.leaf_hash(text.encode()) for text in vector["entries"]]
-        tree = log.LogTree()
-        tree.append(leaves)
-        assert tree.root() == from_hex(vector["root"])
-        assert [tree.inclusion_proof(i) for i in range(tree.size)] == [
-            [from_hex(node) for node in path] for path in vector["paths"]
-        ]
-        for old, proof in vector["consistency"].items():
-            assert tree.consistency_proof(int(old)) == [from_hex(node) for node in proof]
+def test_vectors__shared_with_the_contracts__as_stated() -> None:
+    vectors = json.loads((VECTORS / "consistency.json").read_text())
+    roots = [from_hex(root) for root in vectors["roots"]]
+    leaves = [log.leaf_hash(i.to_bytes(4, "big")) for i in range(len(roots))]
+
+    def tree(size: int) -> log.LogTree:
+        made = log.LogTree()
+        made.append(leaves[:size])
+        return made
+
+    assert [tree(size).root() for size in range(len(roots))] == roots
+    for row in vectors["proofs"]:
+        proof = [from_hex(node) for node in row["proof"]]
+        assert tree(row["new"]).consistency_proof(row["old"]) == proof
+        assert log.verify_consistency(row["old"], roots[row["old"]], row["new"], roots[row["new"]], proof)
+    for row in vectors["inclusion"]:
+        assert tree(row["size"]).inclusion_proof(row["index"]) == [from_hex(node) for node in row["proof"]]
 
 
 def test_empty_log__root_and_consistency__of_the_rfc() -> None:
