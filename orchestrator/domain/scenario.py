@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -159,7 +159,15 @@ class Scenario(Draft):
         return scenario
 
 
-def _by_id(parts: tuple[Any, ...], name: str) -> Any:
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Part = TypeVar("_Part", bound=_Named)
+
+
+def _by_id(parts: tuple[_Part, ...], name: str) -> _Part:
     for part in parts:
         if part.id == name:
             return part

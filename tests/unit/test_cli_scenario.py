@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator.cli_scenario import app
+from orchestrator.scenarios import FOLDER
+
+GALLERY = FOLDER / "open-gallery.yaml"
+ANSWERS = "decoration_area_m2=300.00,handler_household=beijing,handled_by=self,premises_tenure=owned"
+BOOKSHOP = Path(__file__).parents[1] / "vectors" / "scenarios" / "bookshop"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_check__good_file__version_and_exit_code_zero() -> None:
+    result = run("check", GALLERY)
+    assert result.exit_code == 0
+    assert "我要开画廊" in result.output
+    assert "0x" in result.output
+
+
+def test_check__faults__line_field_and_both_languages(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    text = GALLERY.read_text("utf-8").replace("handled_by: agent}", "handled_bi: agent}", 1)
+    file.write_text(text, "utf-8")
+    result = run("check", file)
+    line = text[: text.index("handled_bi")].count("\n") + 1
+    assert result.exit_code == 2
+    assert f"{line}:" in result.output
+    assert "没有这样的问题" in result.output
+    assert "no question handled_bi" in result.output
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b""])
+def test_check__not_a_scenario__exit_code_two(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_bytes(content)
+    assert run("check", file).exit_code == 2
+
+
+def test_plan__gallery__figures_shown() -> None:
+    result = run("plan", GALLERY, "--answers", ANSWERS, "--day", "2026-02-13")
+    assert result.exit_code == 0
+    for part in ("4 → 2", "6 个工作日", "2 个工作日", "2026-02-24", "2–3 → 0", "E05.company", "culture-tourism"):
+        assert part in result.output, part
+
+
+def test_plan__answers_from_a_json_file__same_plan(tmp_path: Path) -> None:
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({"holds_national_certificate": True, "accounting_year": 2025, "handled_by": "self"}))
+    result = run("plan", FOLDER / "zgc-high-tech-certification.yaml", "--answers", file)
+    assert result.exit_code == 0
+    assert "5 → 2" in result.output
+    assert "即审即办" in result.output
+
+
+@pytest.mark.parametrize(
+    ("answers", "field"),
+    [
+        (ANSWERS.replace("300.00", "300.001"), "decoration_area_m2"),
+        ("handled_by=self", "decoration_area_m2"),
+        (ANSWERS + ",colour=red", "colour"),
+        ("handled_by", "--answers"),
+        ("/nowhere/answers.json", "--answers"),
+    ],
+)
+def test_plan__wrong_answers__field_named_and_exit_code_two(answers: str, field: str) -> None:
+    result = run("plan", GALLERY, "--answers", answers)
+    assert result.exit_code == 2
+    assert field in result.output
+
+
+def test_plan__scenario_with_a_further_department__needs_its_file() -> None:
+    file = BOOKSHOP / "bookshop-subsidy.yaml"
+    assert run("check", file).exit_code == 2
+    answers = "handled_by=self,open_at_night=false"
+    result = run("plan", file, "--department", BOOKSHOP / "department.yaml", "--answers", answers)
+    assert result.exit_code == 0
+    assert "3 → 1" in result.output
