@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from orchestrator.devnet.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from tests.support.departments import SeededDepartments
+
+
+settings.register_profile("lianban", deadline=None)  # a busy machine is no failure
+settings.load_profile("lianban")
 
 
 @pytest.fixture(scope="session")
