@@ -210,9 +210,7 @@ def test_bind__named_seat_not_active__refused(world: World, seat: int) -> None:
         world.bind(region=2)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     change=st.sampled_from(
         [

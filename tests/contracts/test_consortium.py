@@ -260,9 +260,7 @@ def test_views__seat_never_admitted__all_zero(bare: World) -> None:
     assert bare.consortium.historyLength(77) == 0
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(changes=st.lists(st.sampled_from(["rotate", "suspend", "reinstate", "mine"]), min_size=1, max_size=8))
 def test_history__any_changes__every_past_block_answers(world: World, chain: Any, changes: list[str]) -> None:
     seat = next(seat for seat in range(10, 255) if not world.consortium.historyLength(seat))

@@ -73,9 +73,7 @@ def measure(world: World) -> dict[str, int]:
     """Every figure of the snapshot, in gas."""
     key = seat_key(9)
     figures = {
-        "admit": world.consortium.admit(
-            9, key.address, KEYSET, world.admission(9, key), sender=world.council
-        ).gas_used,
+        "admit": world.consortium.admit(9, key.address, KEYSET, world.admission(9, key), sender=world.council).gas_used,
         "rotate": world.rotate(6, seat_key(6, 1)).gas_used,
         "publish": world.publish(5, version=random_bytes32("gas")).gas_used,
     }

@@ -147,7 +147,7 @@ def test_head__proof_does_not_hold__refused(world: World) -> None:
     other.append(10)
     heads.append(world.head(3, anchored, other.head(), other.consistency(7)))
     assert world.settle(heads=heads).heads == [(3, 10, "Inconsistent")] * len(heads)
-    assert tuple(world.ledger.headOf(3))[0] == 7
+    assert tuple(world.ledger.headOf(3)) == (7, anchored[1][:26])
 
 
 def test_head__first_with_a_proof__refused(world: World) -> None:

@@ -50,7 +50,9 @@ def test_isExtension__anything_changed__does_not_hold(harness: Any, logs: Any, d
         case "cut":
             proof.pop(data.draw(st.sampled_from([0, -1])))
         case "longer":
-            proof.insert(data.draw(st.sampled_from([0, len(proof)])), data.draw(st.sampled_from([wrong_root, proof[0]])))
+            proof.insert(
+                data.draw(st.sampled_from([0, len(proof)])), data.draw(st.sampled_from([wrong_root, proof[0]]))
+            )
         case "swap sizes":
             old, new, old_root, new_root = new, old, new_root, old_root
         case "old":
