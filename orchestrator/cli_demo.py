@@ -37,6 +37,9 @@ seed_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False
 ALONE = "beijing-public-security"
 """Its gateway is a process of its own in the demo, so that it can be down while people sign in."""
 
+LOG_WIDTH = 180
+"""Columns of the table where there is no terminal to ask."""
+
 DEMO_PACE: dict[str, Any] = {"retry_first": 0.3, "retry_most": 1.0, "outage_window": 2.0}
 """Seconds: nobody wants to watch hours of retries."""
 
@@ -50,6 +53,8 @@ def demo(
 ) -> None:
     """七个场景,从申请到证照 · all seven scenarios, from application to credential."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LOG_WIDTH)
     load_settings(use_services_file=False).services_file.unlink(missing_ok=True)
     settings = load_settings(**DEMO_PACE)
     steps = Steps(console)

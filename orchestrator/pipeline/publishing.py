@@ -81,29 +81,24 @@ class Publisher:
 
         The same version with other texts amends the texts (a typo is not a new version).
         """
-        known, texts, _ = await self._view.version(scenario.version)
-        lead = await self._view.seat_by_id(terms.departments(scenario.approvers[:1])[0])
+        transaction = await self._publish(scenario, terms)
+        await self._identity.put_definition(scenario.version, scenario.definition(), scenario.texts())
         await self._keep(scenario)
+        return transaction
+
+    async def _publish(self, scenario: Scenario, terms: Terms) -> str | None:
+        known, texts, _ = await self._view.version(scenario.version)
         if known and texts == scenario.texts_hash:
             return None
+        lead = await self._view.seat_by_id(terms.departments(scenario.approvers[:1])[0])
+        version, texts_hash = from_hex(scenario.version), from_hex(scenario.texts_hash)
+        definition, words = scenario.definition(), scenario.texts()
         if known:
             revision = await self._view.texts_revision(scenario.version) + 1
-            signature = await self._gateways.sign_publication(
-                lead, scenario.definition(), scenario.texts(), revision=revision
-            )
-            return await self._sender.send(
-                "Catalog", "amendTexts", from_hex(scenario.version), from_hex(scenario.texts_hash), revision, signature
-            )
-        signature = await self._gateways.sign_publication(lead, scenario.definition(), scenario.texts())
-        return await self._sender.send(
-            "Catalog",
-            "publish",
-            scenario.id,
-            from_hex(scenario.version),
-            from_hex(scenario.texts_hash),
-            lead.number,
-            signature,
-        )
+            signature = await self._gateways.sign_publication(lead, definition, words, revision=revision)
+            return await self._sender.send("Catalog", "amendTexts", version, texts_hash, revision, signature)
+        signature = await self._gateways.sign_publication(lead, definition, words)
+        return await self._sender.send("Catalog", "publish", scenario.id, version, texts_hash, lead.number, signature)
 
     async def bind(self, scenario: Scenario, terms: Terms) -> int:
         """Collects the signatures of all named seats and makes the binding live; returns its number.
@@ -178,8 +173,6 @@ class Publisher:
             ) from error
 
     async def _keep(self, scenario: Scenario) -> None:
-        """Keeps both documents here and gives them to the identity seat, which shows the texts."""
-        await self._identity.put_definition(scenario.version, scenario.definition(), scenario.texts())
         async with self._pool.connection() as connection:
             await applications.keep_definition(
                 connection,
