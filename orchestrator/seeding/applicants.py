@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.texts import Text
+from orchestrator.scenarios import Situation
 from orchestrator.seeding.cast import Cast
 
 _DAYS = frozenset({"issued_on", "valid_until", "pay_by", "last_job_end", "report_date"})
@@ -78,14 +79,13 @@ class Applicant(BaseModel):
     why: Text
 
 
-def read_applicants(
-    text: str, cast: Cast, situations: Mapping[str, Mapping[str, Mapping[str, Any]]], day: date
-) -> list[Applicant]:
-    """The applicants of a YAML text; `situations` is what `situations.yaml` holds. Raises Invalid naming the applicant."""
+def read_applicants(text: str, cast: Cast, situations: Iterable[Situation], day: date) -> list[Applicant]:
+    """The applicants of a YAML text, in the named situations of that day. Raises Invalid naming the applicant."""
+    answers_of = {(situation.scenario, situation.id): situation.answers for situation in situations}
     applicants = []
     for entry in yaml.safe_load(text)["applicants"]:
         try:
-            named = situations[entry["scenario"]][entry["situation"]]["answers"]
+            named = answers_of[entry["scenario"], entry["situation"]]
             attributes = entry.get("attributes", {})
             subjects = {
                 role: tuple(_subject(cast, each, attributes.get(role, {}), day) for each in members)
@@ -93,9 +93,6 @@ def read_applicants(
             }
             fields = {name: value for name, value in entry.items() if name != "attributes"}
             answers = {**named, **entry.get("answers", {})}
-            for name, value in answers.items():
-                if value == "last-year":
-                    answers[name] = day.year - 1
             dated = {name: _dated(entry.get(name, {}), day) for name in ("form", "materials", "brings")}
             applicants.append(Applicant.model_validate({**fields, **dated, "answers": answers, "subjects": subjects}))
         except (KeyError, ValidationError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 
 import psycopg
 from psycopg import sql
@@ -66,15 +67,15 @@ def seed_databases(databases: Iterable[DepartmentDatabase], adapters: Mapping[st
 
 def accounts(cast: Cast, world: World, *, residents: int = 200) -> list[tuple[str, str]]:
     """Citizen number and name of everybody who can sign in: the living cast, and some living adult residents."""
-    chosen = [(person.number, person.name) for person in cast.people.values() if person.died is None]
     known = {person.number for person in cast.people.values()}
     grown = world.day.replace(year=world.day.year - 18, day=min(world.day.day, 28))
-    for person in world.people:
-        if len(chosen) >= residents + len(known):
-            break
-        if person.number not in known and person.died is None and person.born <= grown:
-            chosen.append((person.number, person.name))
-    return chosen
+    others = (
+        (person.number, person.name)
+        for person in world.people
+        if person.number not in known and person.died is None and person.born <= grown
+    )
+    living = [(person.number, person.name) for person in cast.people.values() if person.died is None]
+    return [*living, *islice(others, residents)]
 
 
 def _seed_one(database: DepartmentDatabase, adapter: Adapter, world: World) -> dict[str, tuple[int, str]]:
