@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 import typer
 import uvicorn
 
@@ -32,6 +34,8 @@ def portal(
     async def opened() -> AsyncIterator[State]:
         async with open_runtime(settings) as runtime:
             running = asyncio.create_task(Worker(runtime.context).run()) if worker else None
+            if running is not None:
+                running.add_done_callback(_end_with_worker)
             try:
                 yield runtime.state
             finally:
@@ -42,6 +46,13 @@ def portal(
     uvicorn.run(
         create_portal(opened), host=settings.host, port=settings.portal_port, log_level="warning", access_log=False
     )
+
+
+def _end_with_worker(task: asyncio.Task[None]) -> None:
+    """A portal whose pipeline has died must not look alive: it ends, and whoever supervises it starts it again."""
+    if not task.cancelled() and task.exception() is not None:
+        structlog.get_logger().error("worker-died", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 @worker_app.command()

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from orchestrator.api.principals import Current, Operator, Overseer
+from orchestrator.domain.errors import Unavailable
 from orchestrator.pipeline.post import resend
 
 router = APIRouter(prefix="/api")
@@ -14,10 +15,17 @@ router = APIRouter(prefix="/api")
 
 @router.get("/health")
 async def health(state: Current) -> dict[str, Any]:
-    """Whether the service works: database and node."""
+    """Whether the service works: database, node, and our records in agreement with the chain."""
     async with state.context.pool.connection() as connection:
         await connection.execute("select 1")
     await state.context.view.refresh()
+    if state.context.diverged:
+        raise Unavailable(
+            state.context.diverged,
+            detail_en="our records and the chain disagree; posting has stopped",
+            code="diverged",
+            remedy="见运行日志 / see the log",
+        )
     return {"status": "ok", "chain_id": state.context.view.chain_id}
 
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from orchestrator.demo.applicant import Walk
 from orchestrator.domain.plan import Plan, plan
 from orchestrator.domain.scenario import Scenario
-from orchestrator.domain.scenario_parts import Entry
 from orchestrator.scenarios import FOLDER, load_calendar, load_catalogue, read_data, shipped, situations
 from orchestrator.seeding.cast import Cast, read_cast
 
@@ -140,7 +139,7 @@ def _materials(scenario: Scenario, given: Mapping[str, Mapping[str, Any]], day: 
     return {name: _dated(scenario.material(name).fields, fields, day) for name, fields in given.items()}
 
 
-def _dated(entries: Iterable[Entry | Any], given: Mapping[str, Any], day: date) -> dict[str, Any]:
+def _dated(entries: Iterable[Any], given: Mapping[str, Any], day: date) -> dict[str, Any]:
     """The given values with whole numbers in date fields turned into days from `day` on."""
     types = {each.id: each for each in entries}
     values: dict[str, Any] = {}

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from eth_account import Account
 
-from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Diverged, LianbanError
 from orchestrator.ledger.abi import ContractAbi
 from orchestrator.ledger.artifacts import load_artifact
@@ -136,6 +135,14 @@ class Poster:
                 if not any(word in text for word in ("already known", "already imported", "nonce too low")):
                     raise
 
+    async def outcomes(self, hashes: Sequence[str]) -> list[Literal["unknown", "done", "failed"]]:
+        """What the chain says of transactions: not mined (yet), done, or mined and reverted."""
+        receipts = await self._rpc.batch([("eth_getTransactionReceipt", [each]) for each in hashes])
+        return [
+            "unknown" if receipt is None else "done" if int(receipt["status"], 16) == 1 else "failed"
+            for receipt in receipts
+        ]
+
     async def anchored_head(self, seat: int) -> tuple[int, bytes]:
         """Size and (shortened) root of the head that the chain has for a seat."""
         data = await self._rpc.call(
@@ -143,8 +150,3 @@ class Poster:
         )
         size, root = self._abi.result("headOf", data)
         return size, root
-
-
-def root_bytes(root: str) -> bytes:
-    """The 32 bytes of a root as it is stored."""
-    return from_hex(root)

@@ -81,3 +81,5 @@ class Context:
     owner: str
     """This worker's name in leases."""
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    diverged: str | None = None
+    """Why posting has stopped: our records and the chain disagree, and an operator has to look."""

@@ -141,14 +141,30 @@ async def confirm(context: Context, claimed: list[CaseRow]) -> list[Move]:
 
 
 async def resend(context: Context) -> None:
-    """Hands every unconfirmed transaction to the node once more, in nonce order."""
+    """Hands every unconfirmed transaction to the node once more, in nonce order.
+
+    One that the chain mined and reverted, or whose nonce another transaction has used, will never land: its cases are
+    sealed anew.
+    """
     async with context.pool.connection() as connection:
         rows = await batches.unconfirmed(connection)
     if not rows:
         return
-    await context.poster.send([bytes(row["raw"]) for row in rows])
-    async with context.pool.connection() as connection:
-        await batches.mark_sent(connection, [int(str(row["id"])) for row in rows])
+    dead, waiting = [], []
+    used = await context.poster.nonce()  # read before the receipts: what is mined in between is then no surprise
+    for row, outcome in zip(rows, await context.poster.outcomes([row["tx_hash"] for row in rows]), strict=True):
+        if outcome == "failed" or (outcome == "unknown" and row["nonce"] < used):
+            dead.append(row["id"])
+        elif outcome == "unknown":
+            waiting.append(row)
+    if dead:
+        log.error("batch-will-never-land", batches=dead)
+        async with context.pool.connection() as connection:
+            await batches.abandon(connection, dead)
+    if waiting:
+        await context.poster.send([bytes(row["raw"]) for row in waiting])
+        async with context.pool.connection() as connection:
+            await batches.mark_sent(connection, [row["id"] for row in waiting])
 
 
 async def follow(context: Context) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from orchestrator.domain.errors import Diverged, LianbanError
 from orchestrator.pipeline.context import Context
@@ -34,6 +36,12 @@ STAGES: dict[str, StageFunction] = {
     "intake": intake,
 }
 """Later stages first: what is nearly done leaves before new work comes in."""
+
+POSTING = frozenset({"seal", "post"})
+"""What rests while our records and the chain disagree."""
+
+STORE_DOWN = (psycopg.OperationalError, PoolTimeout)
+"""The orchestrator's own database does not answer: everything waits, nothing is lost."""
 
 BATCH = 256
 """Cases of one claim: what fits one settle transaction."""
@@ -62,8 +70,8 @@ class Worker:
         while True:
             try:
                 busy = await self.step()
-            except LianbanError as error:
-                log.warning("worker-paused", code=error.code)
+            except (LianbanError, *STORE_DOWN) as error:
+                log.warning("worker-paused", error=type(error).__name__)
                 busy = 0
                 await asyncio.sleep(1)
             if not busy:
@@ -73,11 +81,12 @@ class Worker:
         while True:
             try:
                 await action(self._context)
-            except Diverged:
-                log.error("diverged", task=name)
-                raise
-            except LianbanError as error:
-                log.warning("task-failed", task=name, code=error.code)
+            except Diverged as error:
+                self._context.diverged = error.detail
+                log.error("diverged", task=name, detail=error.detail_en, remedy=error.remedy)
+                await asyncio.sleep(10)
+            except (LianbanError, *STORE_DOWN) as error:
+                log.warning("task-failed", task=name, error=type(error).__name__)
                 await asyncio.sleep(1)
             await asyncio.sleep(seconds)
 
@@ -88,7 +97,7 @@ class Worker:
             due = set(await cases.due_stages(connection))
         worked = 0
         for stage, function in STAGES.items():
-            if stage in due:
+            if stage in due and not (context.diverged and stage in POSTING):
                 worked += await self._stage(stage, function)
         return worked
 
@@ -98,16 +107,28 @@ class Worker:
             claimed = await cases.claim(connection, stage, context.owner, limit=BATCH, lease=context.pace.lease)
         if not claimed:
             return 0
-        try:
-            moves = await function(context, claimed)
-        except LianbanError as error:
-            log.warning("stage-failed", stage=stage, cases=len(claimed), code=error.code)
-            moves = [self._later(case, error) for case in claimed]
+        moves = await self._run(stage, function, claimed)
         async with context.pool.connection() as connection:
             await cases.move(connection, context.owner, moves)
         return len(claimed)
 
-    def _later(self, case: CaseRow, error: LianbanError) -> Move:
+    async def _run(self, stage: str, function: StageFunction, claimed: list[CaseRow]) -> list[Move]:
+        """Runs a stage over cases together. What fails together is tried one by one, so that a case which trips over a
+        defect of ours waits alone, with its error on record, and stops no other."""
+        try:
+            return await function(self._context, claimed)
+        except LianbanError as error:
+            log.warning("stage-failed", stage=stage, cases=len(claimed), code=error.code)
+            return [self._later(case, error.code) for case in claimed]
+        except STORE_DOWN:
+            raise
+        except Exception:
+            if len(claimed) > 1:
+                return [move for case in claimed for move in await self._run(stage, function, [case])]
+            log.exception("case-failed", stage=stage, case=claimed[0].id)
+            return [self._later(claimed[0], "internal")]
+
+    def _later(self, case: CaseRow, code: str) -> Move:
         pace = self._context.pace
         delay = min(pace.retry_first * 2 ** min(case.attempts, 20), pace.retry_most)
-        return Move(case_id=case.id, stage=case.stage, delay=delay, error={"code": error.code})
+        return Move(case_id=case.id, stage=case.stage, delay=delay, error={"code": code})

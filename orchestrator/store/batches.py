@@ -118,6 +118,22 @@ async def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
     )
 
 
+async def abandon(connection: Connection, ids: Sequence[int]) -> None:
+    """Gives up transactions that can never land; the cases that they carried are sealed anew."""
+    await connection.execute("update batch set state = 'replaced' where id = any(%s)", [list(ids)])
+    await connection.execute(
+        """
+        with freed as (
+            update transition set batch = null where batch = any(%s) and settled_at is null returning case_id
+        )
+        update case_file c set stage = 'seal', due_at = now(), lease_owner = null, lease_until = null,
+            error = jsonb_build_object('code', 'batch-lost')
+        from freed f where c.id = f.case_id and c.stage = 'confirm'
+        """,
+        [list(ids)],
+    )
+
+
 async def confirm_batches(connection: Connection, receipts: Iterable[dict[str, Any]]) -> None:
     """Notes blocks of transactions {tx_hash, block, gas_used}."""
     rows = list(receipts)
