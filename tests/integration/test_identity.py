@@ -223,6 +223,13 @@ async def test_par__binding_that_does_not_fit__detail_named(world: World) -> Non
         with pytest.raises(Refused) as error:
             await world.portal.push(details)
         assert error.value.code == "invalid-authorization-details"
+    version = (await world.chain.binding(application.binding)).version
+    for identity, operator in ((CULTURE, OPERATOR), (IDENTITY, CULTURE)):
+        foreign = world.chain.bind(
+            version, identity=identity, operator=operator, approvers=[CULTURE], providers=[1, 2, 5, 10, 3]
+        )
+        with pytest.raises(Refused, match="another seat"):
+            await world.portal.push({**application.details(), "binding": foreign.number})
     world.chain.retire(application.binding)
     with pytest.raises(Refused, match="retired"):
         await world.portal.push(application.details())
@@ -242,8 +249,10 @@ async def test_put_definition__other_version_or_unpublished__refused(world: Worl
     with pytest.raises(Refused) as unpublished:
         await world.portal.put_definition(scenario.version, scenario.definition(), scenario.texts())
     assert unpublished.value.code == "definition-refused"
+    other = "0x" + "00" * 32
+    world.chain.publish(other, "open-gallery", scenario.texts_hash, CULTURE)
     with pytest.raises(Refused):
-        await world.portal.put_definition("0x" + "00" * 32, scenario.definition(), scenario.texts())
+        await world.portal.put_definition(other, scenario.definition(), scenario.texts())
 
 
 async def test_steps__out_of_order_or_without_form_token__refused(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,6 +157,17 @@ def test_granted__no_face_check_made__not_covered() -> None:
 
     assert "E04.claimant" in {need.item.id for need in granted(needs, finished(needs, {}))}
     assert "E04.claimant" not in {need.item.id for need in granted(needs, finished(needs, {}, face=None))}
+
+
+def test_make_mandate__only_a_face_check__not_sealed_to_the_identity_seats_gateway() -> None:
+    scenario = SCENARIOS["unemployment-benefit-claim"]
+    whole = needs_of(scenario, binding_of(scenario), {})
+    needs = replace(whole, items=tuple(need for need in whole.items if need.item.source == "mandate"))
+
+    mandate = made(finished(needs, {}), needs)
+
+    assert [grant.seat for grant in mandate.evidence] == [IDENTITY]
+    assert set(mandate.subjects["claimant"][0].sealed) == {str(seat) for seat in binding_of(scenario).approvers}
 
 
 def test_make_mandate__withdrawal__nobody_named_and_nothing_granted() -> None:
