@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -24,29 +25,53 @@ Recipients = Mapping[int, Mapping[str, Any]]
 """Approvers' sealing keys by seat."""
 
 
-def ask_of(admitted: Admitted, adapter: Adapter) -> Ask | None:
-    """What to read from the records; None when the adapter cannot make a claim of the item."""
-    item = admitted.item
-    evidence = adapter.evidence.get(item.type)
-    if evidence is None or not all(fits(claim.claim, claim.params, evidence) for claim in item.claims):
-        return None
-    try:
-        claims = tuple(
-            ClaimAsk(
-                key=claim.key,
-                claim=claim.claim,
-                params={name: _parameter(value, admitted) for name, value in claim.params.items()},
-            )
-            for claim in item.claims
+class Asks:
+    """Makes the questions to the records of one batch; what items have in common is worked out once."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._claims: dict[tuple[str, str, str], tuple[ClaimAsk, ...] | None] = {}
+
+    def of(self, admitted: Admitted) -> Ask | None:
+        """What to read from the records; None when the adapter cannot make a claim of the item."""
+        place = (admitted.binding.version, admitted.item.id, admitted.mandate.day)
+        if place not in self._claims:
+            self._claims[place] = self._common(admitted)
+        claims = self._claims[place]
+        if claims is None:
+            return None
+        if any(_is_reference(value, "attribute") for claim in claims for value in claim.params.values()):
+            claims = tuple(replace(claim, params=_declared(claim.params, admitted.subject)) for claim in claims)
+        return Ask(
+            evidence=admitted.item.type,
+            claims=claims,
+            subject=_party(admitted.subject),
+            others={slot: [_party(subject) for subject in subjects] for slot, subjects in admitted.others.items()},
         )
-    except Invalid:  # a parameter without a value on that day
-        return None
-    return Ask(
-        evidence=item.type,
-        claims=claims,
-        subject=_party(admitted.subject),
-        others={slot: [_party(subject) for subject in subjects] for slot, subjects in admitted.others.items()},
-    )
+
+    def _common(self, admitted: Admitted) -> tuple[ClaimAsk, ...] | None:
+        """The item's claims with the values that parameters of the scenario have on the day of the mandate."""
+        item, scenario = admitted.item, admitted.scenario
+        evidence = self._adapter.evidence.get(item.type)
+        if evidence is None or not all(fits(claim.claim, claim.params, evidence) for claim in item.claims):
+            return None
+        day = date.fromisoformat(admitted.mandate.day)
+        try:
+            return tuple(
+                ClaimAsk(
+                    key=claim.key,
+                    claim=claim.claim,
+                    params={
+                        name: scenario.parameter(value["parameter"], day)
+                        if _is_reference(value, "parameter")
+                        else value
+                        for name, value in claim.params.items()
+                    },
+                )
+                for claim in item.claims
+            )
+        except Invalid:  # a parameter without a value on that day
+            return None
 
 
 async def recipients_of(admitted: Iterable[Admitted], chain: ChainView) -> Recipients:
@@ -116,13 +141,17 @@ def _approver(role: str, admitted: Admitted) -> int | None:
     return admitted.binding.approvers[roles.index(role)] if role in roles else None
 
 
-def _parameter(value: Any, admitted: Admitted) -> Any:
-    """A claim's parameter: a literal, or what it refers to on the day of the mandate."""
-    if isinstance(value, dict) and value.keys() == {"parameter"}:
-        return admitted.scenario.parameter(value["parameter"], date.fromisoformat(admitted.mandate.day))
-    if isinstance(value, dict) and value.keys() == {"attribute"}:
-        return admitted.subject.attributes.get(value["attribute"])
-    return value
+def _is_reference(value: Any, kind: str) -> bool:
+    """Whether a claim's parameter is `{parameter: …}` or `{attribute: …}` rather than a literal."""
+    return isinstance(value, dict) and value.keys() == {kind}
+
+
+def _declared(params: Mapping[str, Any], subject: Subject) -> dict[str, Any]:
+    """Parameters with what was declared about the subject; null where nothing was."""
+    return {
+        name: subject.attributes.get(value["attribute"]) if _is_reference(value, "attribute") else value
+        for name, value in params.items()
+    }
 
 
 def _party(subject: Subject) -> Party:

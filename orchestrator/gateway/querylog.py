@@ -33,23 +33,23 @@ router = APIRouter()
 
 _LOCK: Final[LiteralString] = "select size from log_head for update"
 _NODES: Final[LiteralString] = (
-    "select level, index, hash from unnest(%s::smallint[], %s::bigint[]) as wanted (level, index)"
+    "select level, index, hash from unnest(%b::smallint[], %b::bigint[]) as wanted (level, index)"
     " join log_node using (level, index)"
 )
 _ATTEMPTS: Final[LiteralString] = (
-    "insert into question (id, attempts) select id, 1 from unnest(%s::bytea[]) as asked (id)"
+    "insert into question (id, attempts) select id, 1 from unnest(%b::bytea[]) as asked (id)"
     " on conflict (id) do update set attempts = question.attempts + 1 returning id, attempts"
 )
 _BATCH: Final[LiteralString] = "insert into batch (hash, asker, jws) values (%s, %s, %s) on conflict do nothing"
 _MANDATES: Final[LiteralString] = (
     "insert into mandate (hash, case_id, kind, previous, jws)"
-    " select * from unnest(%s::bytea[], %s::bytea[], %s::text[], %s::bytea[], %s::text[]) on conflict do nothing"
+    " select * from unnest(%b::bytea[], %b::bytea[], %b::text[], %b::bytea[], %b::text[]) on conflict do nothing"
 )
 _ENTRIES: Final[LiteralString] = (
-    "insert into log_entry (index, entry, outcome) select * from unnest(%s::bigint[], %s::bytea[], %s::text[])"
+    "insert into log_entry (index, entry, outcome) select * from unnest(%b::bigint[], %b::bytea[], %b::text[])"
 )
 _STORE_NODES: Final[LiteralString] = (
-    "insert into log_node (level, index, hash) select * from unnest(%s::smallint[], %s::bigint[], %s::bytea[])"
+    "insert into log_node (level, index, hash) select * from unnest(%b::smallint[], %b::bigint[], %b::bytea[])"
 )
 _HEAD: Final[LiteralString] = "update log_head set size = %s, root = %s"
 

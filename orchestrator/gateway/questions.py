@@ -20,9 +20,10 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway import querylog
-from orchestrator.gateway.answering import answer, ask_of, recipients_of, refusal
+from orchestrator.gateway.answering import Asks, answer, recipients_of, refusal
 from orchestrator.gateway.gate import ADMITTED, Admitted, Circumstances, Presented, Reason, judge
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
+from orchestrator.gateway.records import Ask
 from orchestrator.gateway.requests import SignedRequest, asker_of, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import StoredAnswer
@@ -57,18 +58,18 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
     reader: MandateReader = request.app.state.mandates
     now = int(time.time())
     asker, batch = await _read(body, seat, chain, now)
-    given = await _look_up(batch, body.mandates, asker, seat, chain, reader, now)
-    circumstances, read = given
+    circumstances, read = await _look_up(batch, body.mandates, asker, seat, chain, reader, now)
 
-    adapter = seat.adapter()
-    judged: list[Admitted | Reason] = []
+    asks = Asks(seat.adapter())
+    judged: list[tuple[Admitted, Ask] | Reason] = []
     for position, question in enumerate(batch.questions):
         verdict = judge(question, circumstances, seat.keys.sealing)
-        if isinstance(verdict, Admitted) and ask_of(verdict, adapter) is None:
-            verdict = Reason.UNKNOWN_CLAIM
-        judged.append(verdict)
-        if position % 32 == 31:
-            await asyncio.sleep(0)
+        to_read = asks.of(verdict) if isinstance(verdict, Admitted) else None
+        if isinstance(verdict, Reason):
+            judged.append(verdict)
+        else:
+            judged.append(Reason.UNKNOWN_CLAIM if to_read is None else (verdict, to_read))
+        await _breathe(position)
 
     logged = await querylog.append(
         seat.store,
@@ -78,30 +79,29 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
             expires_at=batch.exp,
             jws=body.batch,
             questions=[
-                (question.id, ADMITTED if isinstance(verdict, Admitted) else str(verdict))
+                (question.id, str(verdict) if isinstance(verdict, Reason) else ADMITTED)
                 for question, verdict in zip(batch.questions, judged, strict=True)
             ],
             mandates=read.stored(),
         ),
     )
 
-    admitted = [verdict for verdict in judged if isinstance(verdict, Admitted)]
-    asks = [each for verdict in admitted if (each := ask_of(verdict, adapter)) is not None]
-    values = iter(await seat.records.read(asks, datetime.now(_BEIJING).date()) if asks else [])
-    recipients = await recipients_of(admitted, chain)
+    admitted = [verdict for verdict in judged if not isinstance(verdict, Reason)]
+    today = datetime.now(_BEIJING).date()
+    values = iter(await seat.records.read([to_read for _, to_read in admitted], today) if admitted else [])
+    recipients = await recipients_of([verdict for verdict, _ in admitted], chain)
 
     envelopes: list[AnswerEnvelope] = []
     kept: list[StoredAnswer] = []
-    for position, (question, verdict) in enumerate(zip(batch.questions, judged, strict=True)):
-        attempt = logged.attempts[position]
-        if isinstance(verdict, Reason):
-            envelope = refusal(question, verdict, _commitment(question, read), attempt=attempt, seat=seat, now=now)
+    for position, (question, judgement) in enumerate(zip(batch.questions, judged, strict=True)):
+        attempt, log_index = logged.attempts[position], logged.first + position
+        if isinstance(judgement, Reason):
+            envelope = refusal(question, judgement, _commitment(question, read), attempt=attempt, seat=seat, now=now)
         else:
-            envelope = answer(verdict, next(values), recipients, attempt=attempt, seat=seat, now=int(time.time()))
-            kept.append(_kept(verdict, envelope, logged.first + position))
-        envelopes.append(envelope.with_log(logged.first + position, logged.path(position)))
-        if position % 32 == 31:
-            await asyncio.sleep(0)
+            envelope = answer(judgement[0], next(values), recipients, attempt=attempt, seat=seat, now=int(time.time()))
+            kept.append(_kept(judgement[0], envelope, log_index))
+        envelopes.append(envelope.with_log(log_index, logged.path(position)))
+        await _breathe(position)
     if kept:
         await seat.store.keep_answers(kept)
     head = querylog.signed_head(seat, chain.domain("CaseLedger"), logged.tree)
@@ -193,6 +193,12 @@ async def _statuses(batch: QuestionBatch, read: MandatesRead, chain: ChainView) 
             cases.add(presented.case)
     found = await asyncio.gather(*(chain.status_of(case) for case in cases))
     return {case: status for case, (status, _, _) in zip(cases, found, strict=True)}
+
+
+async def _breathe(position: int) -> None:
+    """Lets others of this process have their turn between slices of a large batch."""
+    if position % 32 == 31:
+        await asyncio.sleep(0)
 
 
 def _commitment(question: Question, read: MandatesRead) -> str:

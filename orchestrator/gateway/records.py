@@ -116,9 +116,13 @@ class Records:
         when the database does not answer in time.
         """
         groups: dict[bytes, list[int]] = {}
+        shapes: dict[tuple[str, int], bytes] = {}  # asks of one item share their claims, which are spelt out once
         for position, ask in enumerate(asks):
-            claims = [[claim.key, claim.claim, dict(claim.params)] for claim in ask.claims]
-            groups.setdefault(canonical([ask.evidence, claims]), []).append(position)
+            shape = (ask.evidence, id(ask.claims))
+            if shape not in shapes:
+                claims = [[claim.key, claim.claim, dict(claim.params)] for claim in ask.claims]
+                shapes[shape] = canonical([ask.evidence, claims])
+            groups.setdefault(shapes[shape], []).append(position)
         work = [
             positions[start : start + _BATCH]
             for positions in groups.values()

@@ -135,7 +135,7 @@ class Store:
         """Keeps what is about to leave: every attempt once."""
         await self.rows(
             "insert into answer (question, attempt, binding, log_index, envelope)"
-            " select * from unnest(%s::bytea[], %s::int[], %s::bigint[], %s::bigint[], %s::bytea[])",
+            " select * from unnest(%b::bytea[], %b::int[], %b::bigint[], %b::bigint[], %b::bytea[])",
             [
                 [answer.question for answer in answers],
                 [answer.attempt for answer in answers],

@@ -76,6 +76,7 @@ class QuestionBatch:
     questions: tuple[Question, ...]
 
 
+@lru_cache(maxsize=4096)
 def question_id(mandate: str, item: str, index: int, purpose: str) -> str:
     """`0x…` tagged hash of mandate hash, item, subject index and purpose."""
     return to_hex(
