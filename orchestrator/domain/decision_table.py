@@ -237,7 +237,7 @@ def read_table(role: str, document: Any, inputs: Mapping[str, Input]) -> list[Ro
         content = document["nodes"][1]["content"]
         columns = [column["name"] for column in content["inputs"]]
         rules = [dict(rule) for rule in content["rules"]]
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise refuse("", "not a single decision table between an input and an output node") from error
     rows: dict[str, dict[str, Any]] = {}
     for rule in rules:

@@ -12,7 +12,7 @@ from datetime import date
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from orchestrator.domain.canonical import canonical, sha256, to_hex
 from orchestrator.domain.cells import Input
@@ -152,7 +152,7 @@ class Scenario(Draft):
             parts = {key: value for key, value in definition.items() if key not in ("decisions", "inputs")}
             scenario = cls.model_validate({**join({**parts, "rules": rows}, texts["texts"]), "inputs": inputs})
             faithful = canonical(scenario.definition()) == canonical(definition) and scenario.texts() == texts
-        except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _unreadable() from error
         if not faithful:
             raise _unreadable()

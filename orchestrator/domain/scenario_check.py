@@ -7,43 +7,30 @@ lines and columns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.catalogue import Catalogue, EvidenceType
-from orchestrator.domain.cells import NOT_ASKED, Input, brought, matches, names_in, scalar
-from orchestrator.domain.conditions import holds, literals, names
+from orchestrator.domain.cells import Input, brought
+from orchestrator.domain.conditions import literals, names
 from orchestrator.domain.decision_table import check_rows
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Draft
-from orchestrator.domain.scenario_parts import Claim, EvidenceItem, Question
+from orchestrator.domain.scenario_parts import Claim, Entry, EvidenceItem, Question
+from orchestrator.domain.scenario_problem import Path, Problem, problem
+from orchestrator.domain.scenario_reach import situation_problems
 from orchestrator.domain.scenario_rules import IDENTITY_CLAIMS, identity_items
-from orchestrator.domain.situations import all_conditions, read_value, representative_situations
+from orchestrator.domain.situations import all_conditions, read_value
 
-Path = tuple[str | int, ...]
 RESERVED = frozenset({"q", "form", "material", "param", "derived", "case", "issue", "holder"})
 """Words that begin the names of inputs and so cannot be subject roles."""
 ISSUE_SOURCES = frozenset({"issue.number", "issue.date", "issue.issuer", "case.day"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One fault, with the path of the part that has it."""
-
-    path: Path
-    zh: str
-    en: str
-    remedy: str
-
-
-def _problem(path: Path, zh: str, en: str, remedy: str = "") -> Problem:
-    return Problem(path=path, zh=zh, en=en, remedy=remedy)
 
 
 def problems(draft: Draft, inputs: Sequence[Input], catalogue: Catalogue) -> list[Problem]:
     """Every problem of a scenario whose common rows are in place; empty when it may be published."""
     found = [
         *_duplicates(draft),
+        *_entries(draft),
         *_references(draft),
         *_claims(draft, catalogue),
         *_conditions(draft),
@@ -51,7 +38,7 @@ def problems(draft: Draft, inputs: Sequence[Input], catalogue: Catalogue) -> lis
         *_sources(draft, inputs),
     ]
     # Situations can be gone through only once the conditions make sense.
-    return found or [*_situations(draft, inputs)]
+    return found or [*situation_problems(draft, inputs)]
 
 
 def _duplicates(draft: Draft) -> Iterator[Problem]:
@@ -60,7 +47,7 @@ def _duplicates(draft: Draft) -> Iterator[Problem]:
     for n, subject in enumerate(draft.subjects):
         yield from _twice(("subjects", n, "attributes"), [attribute.id for attribute in subject.attributes])
         if subject.id in RESERVED:
-            yield _problem(
+            yield problem(
                 ("subjects", n, "id"), "角色名是保留字", "This role name is reserved", "换一个名称 / rename it"
             )
     for n, question in enumerate(draft.questions):
@@ -78,7 +65,7 @@ def _duplicates(draft: Draft) -> Iterator[Problem]:
         for m, claim in enumerate(item.claims):
             name = f"{item.subject}.{claim.key}"
             if item.purpose == "decide" and name in seen:
-                yield _problem(
+                yield problem(
                     ("evidence", n, "claims", m),
                     f"核验项 {name} 出现两次",
                     f"Two evidence items answer {name}",
@@ -88,10 +75,36 @@ def _duplicates(draft: Draft) -> Iterator[Problem]:
                 seen.add(name)
 
 
+def _entries(draft: Draft) -> Iterator[Problem]:
+    """What is asked of people can be answered, and the one who signs in is a person."""
+    places: list[tuple[Path, Question | Entry]] = []
+    for n, question in enumerate(draft.questions):
+        places.append((("questions", n), question))
+        places += [(("questions", n, "fields", m), entry) for m, entry in enumerate(question.fields)]
+        if question.fields and question.type != "list":
+            yield problem(("questions", n, "fields"), "只有列表才有字段", "Only a list has fields", "type: list")
+    for n, material in enumerate(draft.materials):
+        places += [(("materials", n, "fields", m), entry) for m, entry in enumerate(material.fields)]
+    for n, subject in enumerate(draft.subjects):
+        places += [(("subjects", n, "attributes", m), entry) for m, entry in enumerate(subject.attributes)]
+        if subject.principal is not None and (subject.id_type != ("citizen",) or subject.many):
+            yield problem(
+                ("subjects", n, "principal"),
+                "办理人是一名登录的自然人",
+                "The principal is one person who signs in",
+                "id_type: citizen, many: false",
+            )
+    for path, entry in places:
+        if entry.type == "enum" and not entry.options:
+            yield problem((*path, "type"), "缺少选项", "An enum needs options", "options: [{id, label}]")
+    for n, parameter in enumerate(draft.parameters):
+        yield from _twice(("parameters", n, "values"), [each.from_.isoformat() for each in parameter.values])
+
+
 def _twice(path: Path, ids: list[str]) -> Iterator[Problem]:
     for n, name in enumerate(ids):
         if name in ids[:n]:
-            yield _problem((*path, n), f"编号重复:{name}", f"{name} is given twice", "换一个编号 / choose another id")
+            yield problem((*path, n), f"编号重复:{name}", f"{name} is given twice", "换一个编号 / choose another id")
 
 
 def _references(draft: Draft) -> Iterator[Problem]:
@@ -105,7 +118,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
                 yield _unknown(path, "核验对象", "subject role", role, roles)
         if item.source == "mandate":
             if item.provider != "identity":
-                yield _problem((*at, "provider"), "应为 identity", "The identity seat states this", "identity")
+                yield problem((*at, "provider"), "应为 identity", "The identity seat states this", "identity")
         elif item.provider not in draft.providers:
             yield _unknown((*at, "provider"), "数据提供部门", "provider", item.provider, set(draft.providers))
         for m, claim in enumerate(item.claims):
@@ -116,7 +129,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
     used = {item.provider for item in draft.evidence}
     for n, provider in enumerate(draft.providers):
         if provider not in used:
-            yield _problem(
+            yield problem(
                 ("providers", n), "没有核验数据来自该部门", "Nothing is asked of this provider", "删除 / remove"
             )
     replaced: dict[str, str] = {}
@@ -127,7 +140,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
                 decide = {item.id for item in draft.evidence if item.purpose == "decide"}
                 yield _unknown(path, "核验数据", "evidence item", name, decide)
             elif replaced.setdefault(name, material.id) != material.id:
-                yield _problem(
+                yield problem(
                     path,
                     "一项核验数据只能替代一种材料",
                     "An evidence item replaces one material only",
@@ -155,7 +168,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
 
 
 def _unknown(path: Path, zh: str, en: str, name: str, known: set[str]) -> Problem:
-    return _problem(path, f"没有这样的{zh}:{name}", f"There is no {en} {name}", " / ".join(sorted(known)))
+    return problem(path, f"没有这样的{zh}:{name}", f"There is no {en} {name}", " / ".join(sorted(known)))
 
 
 def _claims(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
@@ -163,15 +176,15 @@ def _claims(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
         try:
             kind = catalogue.evidence(item.type)
         except Invalid as error:
-            yield _problem(("evidence", n, "id"), error.detail, error.detail_en, error.remedy)
+            yield problem(("evidence", n, "id"), error.detail, error.detail_en, error.remedy)
             continue
         if (kind.source == "mandate") != (item.source == "mandate"):
-            yield _problem(
+            yield problem(
                 ("evidence", n), f"source 应为 {kind.source}", f"Its source is {kind.source}", "source: mandate / 删除"
             )
         subject = next((each for each in draft.subjects if each.id == item.subject), None)
         if subject is not None and (strange := set(subject.id_type) - set(kind.subjects)):
-            yield _problem(
+            yield problem(
                 ("evidence", n, "id"),
                 f"{item.type} 不能核验 {'、'.join(sorted(strange))}",
                 f"{item.type} is not about a {' or '.join(sorted(strange))}",
@@ -185,7 +198,7 @@ def _claims(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
     for item in identity_items(draft):
         missing = [name for name in IDENTITY_CLAIMS if name not in {claim.claim for claim in item.claims}]
         if missing:
-            yield _problem(
+            yield problem(
                 ("evidence", draft.evidence.index(item), "claims"),
                 f"通用规则需要核验项 {'、'.join(missing)}",
                 f"The common rows need {', '.join(missing)}",
@@ -197,11 +210,11 @@ def _claim(draft: Draft, item: EvidenceItem, claim: Claim, kind: EvidenceType, p
     try:
         known = kind.claim(claim.claim)
     except Invalid as error:
-        yield _problem(path, error.detail, error.detail_en, error.remedy)
+        yield problem(path, error.detail, error.detail_en, error.remedy)
         return
     for name in known.params:
         if name not in claim.params:
-            yield _problem(path, f"缺少参数 {name}", f"The parameter {name} is missing", f"params: {{{name}: …}}")
+            yield problem(path, f"缺少参数 {name}", f"The parameter {name} is missing", f"params: {{{name}: …}}")
     for name, value in claim.params.items():
         if name not in known.params and name not in known.optional:
             yield _unknown((*path, "params", name), "参数", "parameter", name, {*known.params, *known.optional})
@@ -210,18 +223,18 @@ def _claim(draft: Draft, item: EvidenceItem, claim: Claim, kind: EvidenceType, p
     for slot, types in known.slots.items():
         role = item.with_.get(slot)
         if role is None:
-            yield _problem(path, f"缺少对象 {slot}", f"{claim.claim} needs with: {slot}", f"with: {{{slot}: …}}")
+            yield problem(path, f"缺少对象 {slot}", f"{claim.claim} needs with: {slot}", f"with: {{{slot}: …}}")
             continue
         other = next((subject for subject in draft.subjects if subject.id == role), None)
         if other is not None and (strange := set(other.id_type) - set(types)):
-            yield _problem(
+            yield problem(
                 (*path[:2], "with", slot),
                 f"{slot} 不能是 {'、'.join(sorted(strange))}",
                 f"{slot} cannot be a {' or '.join(sorted(strange))}",
                 " / ".join(types),
             )
     if known.type not in ("predicate", "code") and not claim.sealed_to and item.source == "gateway":
-        yield _problem(
+        yield problem(
             path,
             "只有是否类和代码类核验项可以对编排方公开",
             "Only a predicate or a code may be open to the orchestrator",
@@ -234,7 +247,7 @@ def _param_reference(draft: Draft, item: EvidenceItem, value: dict[str, Any], pa
     attributes = {attribute.id for attribute in subject.attributes} if subject is not None else set()
     known = {"parameter": {parameter.id for parameter in draft.parameters}, "attribute": attributes}
     if len(value) != 1 or not set(value) <= set(known):
-        yield _problem(path, "参数引用不正确", "Not a reference", "{parameter: …} / {attribute: …}")
+        yield problem(path, "参数引用不正确", "Not a reference", "{parameter: …} / {attribute: …}")
         return
     ((kind, name),) = value.items()
     if name not in known[kind]:
@@ -251,26 +264,24 @@ def _conditions(draft: Draft) -> Iterator[Problem]:
                 yield _unknown((*path, name), "问题", "question", name, set(questions))
                 continue
             if question.sees != "orchestrator" or not question.required:
-                yield _problem(
+                yield problem(
                     (*path, name),
                     f"条件不能依赖问题 {name}",
                     f"A condition cannot rest on {name}: it is optional or sealed to the approvers",
                     "sees: orchestrator, required: true",
                 )
             if path[0] == "questions" and name in order[int(path[1]) :]:
-                yield _problem(
-                    (*path, name), "条件只能依赖前面的问题", "A question can rest on earlier ones only", name
-                )
+                yield problem((*path, name), "条件只能依赖前面的问题", "A question can rest on earlier ones only", name)
             for literal in literals(condition, name):
                 if not _fits(question, literal):
-                    yield _problem(
+                    yield problem(
                         (*path, name),
                         f"“{literal}”不是该问题的答案",
                         f"{literal!r} is no answer to this question",
                         " / ".join(option.id for option in question.options) or question.type,
                     )
             if question.type not in ("decimal", "integer", "money", "date") and _is_ordered(condition, name):
-                yield _problem((*path, name), "该问题不能比较大小", "This question knows no order", "eq / ne")
+                yield problem((*path, name), "该问题不能比较大小", "This question knows no order", "eq / ne")
 
 
 def _fits(question: Question, literal: Any) -> bool:
@@ -297,10 +308,10 @@ def _rules(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
                 where = ("material",)
             path = (*path, *where)
         zh, en = (f"{fault.input}:{fault.zh}", f"{fault.input}: {fault.en}") if fault.input else (fault.zh, fault.en)
-        yield _problem(path, zh, en, fault.remedy)
+        yield problem(path, zh, en, fault.remedy)
     for approver in draft.approvers:
         if not any(rule.approver == approver and rule.outcome == "approve" for rule in draft.rules):
-            yield _problem(
+            yield problem(
                 ("rules", approver),
                 f"{approver} 没有准予的规则",
                 f"{approver} has no row that approves",
@@ -312,7 +323,7 @@ def _rules(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
             yield _unknown(("rules", n), "审批部门", "approver", rule.approver, set(draft.approvers))
         for name in sorted(rule.reads()):
             if name in claims and (sealed := claims[name][1].sealed_to) and rule.approver not in sealed:
-                yield _problem(
+                yield problem(
                     ("rules", n, "when", name),
                     f"{rule.approver} 不能阅读 {name}",
                     f"{name} is not sealed to {rule.approver}",
@@ -356,97 +367,9 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
     for n, item in enumerate(draft.evidence):
         for m, claim in enumerate(item.claims):
             if not claim.sealed_to and f"{item.subject}.{claim.key}" not in read:
-                yield _problem(
+                yield problem(
                     ("evidence", n, "claims", m),
                     f"没有规则用到 {claim.key},不得询问",
                     f"Nothing uses {claim.key}, so it must not be asked",
                     "删除或在规则中使用 / remove it or use it in a rule",
                 )
-
-
-def _situations(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
-    """Checks that need every situation that could differ: nothing contradictory, nothing unreachable."""
-    try:
-        situations = representative_situations(draft)
-        for path, condition in all_conditions(draft):
-            if path[0] != "questions":
-                for situation in situations:
-                    holds(condition, situation)
-    except Invalid as error:
-        yield _problem(("questions",), error.detail, error.detail_en, error.remedy)
-        return
-    seen: set[tuple[Path, str]] = set()
-    for situation in situations:
-        for problem in _in_situation(draft, situation):
-            if (problem.path, problem.en) not in seen:
-                seen.add((problem.path, problem.en))
-                yield problem
-    by_name = {each.name: each for each in inputs}
-    contexts = [_context(draft, situation, by_name) for situation in situations]
-    for n, rule in enumerate(draft.rules):
-        for m, alternative in enumerate(rule.when):
-            if not any(_reachable(alternative, context, by_name) for context in contexts):
-                yield _problem(
-                    ("rules", n, "when", m),
-                    f"规则 {rule.id} 在任何情形下都不会命中",
-                    f"Row {rule.id} can be reached in no situation",
-                    "核对条件和核验数据的 when / compare its conditions with the evidence's `when`",
-                )
-
-
-def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
-    subjects = {subject.id for subject in draft.subjects if holds(subject.when, situation)}
-    principals = [each for each in draft.subjects if each.principal is not None and holds(each.principal, situation)]
-    if len(principals) != 1 or principals[0].id not in subjects:
-        yield _problem(
-            ("subjects",), "每种情形须有且只有一个办理人", "Exactly one role signs in as principal", "principal"
-        )
-    if draft.result.holder not in subjects:
-        yield _problem(("result", "holder"), "有的情形下没有持证主体", "In some situation nobody holds the result", "")
-    asked = {item.id for item in draft.evidence if holds(item.when, situation)}
-    for n, item in enumerate(draft.evidence):
-        if item.id in asked:
-            for role in (item.subject, *item.with_.values()):
-                if role not in subjects:
-                    yield _problem(
-                        ("evidence", n),
-                        f"有的情形下没有对象 {role}",
-                        f"In some situation it is asked without the subject {role}",
-                        "核对 when / align the conditions",
-                    )
-    for n, material in enumerate(draft.materials):
-        needed = holds(material.when, situation)
-        if needed and material.replaced_by and not asked.intersection(material.replaced_by):
-            yield _problem(
-                ("materials", n, "replaced_by"),
-                "有的情形下替代该材料的核验数据都不询问",
-                "In some situation none of the evidence that replaces it is asked",
-                "核对 when / align the conditions",
-            )
-    for kind in ("before", "after"):
-        if not any(holds(term.when, situation) for term in getattr(draft.deadline, kind)):
-            yield _problem(
-                ("deadline", kind), "有的情形没有期限", "Some situation has no term", "补充一项 / add a last term"
-            )
-
-
-def _context(draft: Draft, situation: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:
-    """What the rules see in a situation as far as it is settled: answers, and which evidence is not asked."""
-    values: dict[str, Any] = {}
-    for question in draft.questions:
-        name = f"q.{question.id}"
-        if name in inputs:
-            values[name] = scalar(situation.get(question.id, NOT_ASKED), inputs[name].type)
-    asked = {item.id for item in draft.evidence if holds(item.when, situation)}
-    for each in inputs.values():
-        if each.evidence is not None and each.evidence not in asked:
-            values[each.name] = NOT_ASKED
-    return values
-
-
-def _reachable(alternative: dict[str, Any], context: dict[str, Any], inputs: dict[str, Input]) -> bool:
-    return all(
-        matches(cell, name, context)
-        for name, cell in alternative.items()
-        if all(other in context for other in names_in({name: cell}))
-    )

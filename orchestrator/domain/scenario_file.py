@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Draft, Scenario
-from orchestrator.domain.scenario_check import Path, problems
+from orchestrator.domain.scenario_check import problems
+from orchestrator.domain.scenario_problem import Path
 from orchestrator.domain.scenario_rules import rule_inputs, with_common
 
 MAX_LENGTH = 1_000_000

@@ -64,7 +64,7 @@ def test_load_scenario__gallery__common_rows_and_materials_included() -> None:
         ("when: {company.entity_in: false}", "when: {company.entity_at: false}", "company.entity_at", "no such input"),
         ("when: {company.entity_in: false}", "when: {company.entity_in: maybe}", "company.entity_in: maybe", "'maybe'"),
         ("when: {company.entity_in: false}", "when: {company.entity_in: {gt: 3}}", "company.entity_in: {gt", "compare"),
-        ("id: GAL-02\n", "id: GAL-01\n", "id: GAL-01\n      when: {company.entity_in", "GAL-01 is given twice"),
+        ("id: GAL-02\n", "id: GAL-01\n", "id: GAL-01\n      when: {company.entity_in:", "GAL-01 is given twice"),
         ("outcome: refuse", "outcome: reject", "outcome: reject", "possible values"),
         ("max_age: 24h", "max_age: daily", "max_age: daily", ""),
         ("{claim: entity_in, params: {prefix: \"110108\"}}", "entity_in", "- entity_in\n", "prefix is missing"),
@@ -82,6 +82,8 @@ def test_load_scenario__gallery__common_rows_and_materials_included() -> None:
         ("    - {value: 4, unit: working_day}\n", "", "  after:", "no term"),
         ("when: {premises_tenure: leased}\n    label", "label", "id: landlord", ""),
         ("principal: true", "consents: true", "subjects:", "Exactly one role"),
+        ("id_type: citizen, principal: true", "id_type: uscc, principal: true", "id: handler, kind", "one person"),
+        ("type: boolean, sees: approver, label: {zh: 是否经营文物", "type: enum, sees: approver, label: {zh: 是否经营文物", "id: sells_relics", "needs options"),
     ],
 )  # fmt: skip
 def test_load_scenario__one_fault__named_on_its_line(old: str, new: str, at: str, en: str) -> None:
