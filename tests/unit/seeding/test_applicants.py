@@ -20,8 +20,8 @@ from orchestrator.gateway.records import Ask, ClaimAsk, Party, Records
 from orchestrator.rules.engine import Rules
 from orchestrator.rules.inputs import CaseFacts, rule_values
 from orchestrator.scenarios import FOLDER, shipped, situations
-from orchestrator.seeding.applicants import Applicant, DemoSubject, read_applicants
 from orchestrator.seeding.cast import read_cast
+from tests.support.applicants import Applicant, DemoSubject, read_applicants
 from tests.support.departments import SEEDING_DAY, SeededDepartments
 
 CAST = read_cast((FOLDER / "cast.yaml").read_text("utf-8"))
@@ -90,6 +90,8 @@ def answers(departments: SeededDepartments) -> Answers:
     places: dict[str, list[tuple[tuple[str, str], Ask]]] = {}
     for applicant in DEMO + AWKWARD:
         for item, (department, asks) in asks_of(departments, applicant).items():
+            if department == applicant.outage:
+                continue
             places.setdefault(department, []).extend(((applicant.id, item), ask) for ask in asks)
 
     async def run() -> Answers:

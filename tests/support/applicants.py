@@ -1,4 +1,4 @@
-"""The demo's applicants: who asks for what, about whom, and how it must come out. Read from `demo.yaml` for a given day."""
+"""Applicants as data: who asks for what, about whom, and how it must come out; in the format of `demo.yaml`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,8 @@ class Applicant(BaseModel):
     """What is declared with materials that are due anyway."""
     brings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Materials brought after the first notice."""
+    outage: str | None = None
+    """Department that does not answer meanwhile."""
     expected: Expectation
     why: Text
 
