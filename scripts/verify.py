@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 FORGE = next(ROOT.glob("node_modules/@foundry-rs/forge-*/bin/forge"), None)
+COMPUTING = ("domain", "protocol", "rules", "scenarios")
+"""Folders of `tests/unit` whose tests need no server."""
 PYTEST = (str(BIN / "pytest"), "-p", "no:ape_test")
 
 
@@ -56,6 +58,20 @@ def static_checks() -> list[Run]:
         *checks,
         Run("forge fmt", (str(FORGE), "fmt", "--check", "contracts")),
         Run("forge lint", (str(FORGE), "lint", "contracts", "--deny", "notes"), ape()),
+    ]
+
+
+def unit_tests(kind: str) -> list[Run]:
+    """All unit tests in two halves: those that only compute, and those that wait for servers of their own.
+
+    `check` draws few examples for the property tests, `test` as many as hypothesis would.
+    """
+    profile = "--hypothesis-profile=" + ("quick" if kind == "check" else "full")
+    computing = [f"tests/unit/{name}" for name in COMPUTING]
+    rest = [f"--ignore={folder}" for folder in computing]
+    return [
+        Run("unit: computing", (*PYTEST, profile, *computing)),
+        Run("unit: servers", (*PYTEST, profile, "tests/unit", *rest)),
     ]
 
 
@@ -109,16 +125,18 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     began = time.monotonic()
     print("… 检查与单元测试 · checks and unit tests", flush=True)
-    unit = Run("unit", (*PYTEST, "tests/unit"))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        # The longest first, so that the short ones fill the other cores meanwhile.
-        tested, *checked = pool.map(quiet, [unit, *static_checks()])
+    units = unit_tests(arguments[0])
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        # The longest first, so that the short ones fill the cores afterwards.
+        done = list(pool.map(quiet, [*units, *static_checks()]))
+    tested, checked = done[: len(units)], done[len(units) :]
     for outcome in checked:
         print(f"{'✓' if outcome.passed else '✗'} {outcome.run.name}  {outcome.seconds:.1f} s")
         if not outcome.passed:
             print("\n".join(f"    {line}" for line in outcome.output.strip().splitlines()[-60:]))
-    print(f"── unit\n{tested.output}", flush=True)
-    outcomes = [tested, *checked]
+    for outcome in tested:
+        print(f"── {outcome.run.name}\n{outcome.output}", flush=True)
+    outcomes = done
     if arguments[0] == "test":
         outcomes += [loud(run) for run in system_tests()]
     failed = [outcome.run.name for outcome in outcomes if not outcome.passed]
