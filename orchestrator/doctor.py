@@ -217,7 +217,7 @@ def examine(settings: Settings) -> Iterable[Finding]:
 def doctor() -> None:
     """检查本机环境 · tell what is missing on this machine and how to get it. Exit code 1 when something must be done."""
     failed = False
-    for finding in examine(load_settings()):
+    for finding in examine(load_settings(use_services_file=False)):
         mark, colour = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}[finding.state]
         typer.secho(f"{mark} {finding.what}", fg=colour)
         if finding.remedy:

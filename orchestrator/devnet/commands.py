@@ -25,7 +25,7 @@ def devnet() -> None:
 
     Prints the settings with which other commands use them.
     """
-    settings = load_settings()
+    settings = load_settings(use_services_file=False)
     steps = Steps()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,7 +54,7 @@ def deploy_contracts() -> None:
 
     The council is the account in `<keys dir>/council`, made there when there is none. Doing it again changes nothing.
     """
-    settings = load_settings()
+    settings = load_settings(use_services_file=False)
     node = open_node(
         settings.node_url, settings.data_dir, block_seconds=settings.block_seconds, chain_id=settings.chain_id
     )
