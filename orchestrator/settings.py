@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from orchestrator.domain.errors import Invalid
 
 PREFIX = "LIANBAN_"
+_Value = TypeVar("_Value", str, int)
 
 
 class Settings(BaseSettings):
@@ -153,7 +154,7 @@ class Settings(BaseSettings):
     def _origin(self, given: str | None, port: int, variable: str) -> str:
         return given or f"http://{self.host}:{self._required(port, variable)}"
 
-    def _required(self, value: Any, variable: str) -> Any:
+    def _required(self, value: _Value | None, variable: str) -> _Value:
         if not value:
             raise Invalid(
                 field=PREFIX + variable,
