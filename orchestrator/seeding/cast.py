@@ -119,6 +119,8 @@ class CastCompany(_Entry):
     tax_state: str | None = "03"
     overdue: Decimal = Decimal(0)
     returns: dict[str, Decimal] | None = None
+    return_years_ago: int = 1
+    """Which year's return that is: last year's, or an older one when last year's is missing."""
     hitech: dict[str, Any] | None = None
     patents: tuple[CastPatent, ...] = ()
 

@@ -152,9 +152,10 @@ def _company(cast: Cast, company: CastCompany, day: date) -> Company:
     industry, scope = _TRADES[company.trade]
     returns: tuple[TaxReturn, ...] = ()
     if company.returns is not None:
-        # The return of last year is what applicants refer to; in spring it may not be due yet, and these have filed early.
-        filed = min(date(day.year, 3, 1), day)
-        returns = (TaxReturn(year=day.year - 1, filed=filed, **company.returns),)
+        # Last year's return is what applicants refer to; in spring it may not be due yet, and these have filed early.
+        ago = company.return_years_ago
+        filed = min(date(day.year - ago + 1, 3, 1), day)
+        returns = (TaxReturn(year=day.year - ago, filed=filed, **company.returns),)
     hitech = None
     if company.hitech is not None:
         hitech = HitechCertificate(**{"name": company.name, **_dated(company.hitech, day)})
