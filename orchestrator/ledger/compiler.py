@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.domain.canonical import canonical, sha256
 from orchestrator.domain.errors import Invalid, LianbanError, Unavailable
 from orchestrator.ledger.artifacts import ARTIFACTS, CONTRACTS
 
@@ -48,18 +49,17 @@ def compile_contracts() -> dict[str, dict[str, Any]]:
 
 
 def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
-    """Compiles the contract that each file is named after, paths relative to the checkout. Result and errors as above."""
-    import solcx  # Late: the running system needs no compiler.
-    from solcx.exceptions import SolcError
+    """Compiles the contract that each file is named after, paths relative to the checkout. Result and errors as above.
 
-    executable = prepare_compiler() / _EXECUTABLE
+    What was compiled from the very same input is kept in `.cache/solc`, since the npm compiler takes ten seconds.
+    """
     document = {"language": "Solidity", "sources": _sources(paths), "settings": SETTINGS}
-    try:
-        output = solcx.compile_standard(document, solc_binary=executable)
-    except SolcError as problem:
-        raise Invalid(
-            field="contracts", detail="合约编译失败", detail_en=f"solc refuses: {problem.message}"
-        ) from problem
+    kept = ROOT / ".cache" / "solc" / f"{sha256(canonical([SOLC_VERSION, document])).hex()}.json"
+    if kept.exists():
+        output = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        output = _compile(document)
+        _write(kept, json.dumps(output))
     compiled = {}
     for path in paths:
         name = Path(path).stem
@@ -70,6 +70,20 @@ def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
             "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
         }
     return compiled
+
+
+def _compile(document: dict[str, Any]) -> dict[str, Any]:
+    import solcx  # Late: the running system needs no compiler.
+    from solcx.exceptions import SolcError
+
+    executable = prepare_compiler() / _EXECUTABLE
+    try:
+        output: dict[str, Any] = solcx.compile_standard(document, solc_binary=executable)
+    except SolcError as problem:
+        raise Invalid(
+            field="contracts", detail="合约编译失败", detail_en=f"solc refuses: {problem.message}"
+        ) from problem
+    return output
 
 
 def prepare_compiler() -> Path:
@@ -102,13 +116,16 @@ def _write_executable(path: Path) -> None:
     # py-solc-x asks for the version before every run, and loading the compiler for that takes a second.
     version = subprocess.run([node, str(shim), "--version"], capture_output=True, text=True, check=True).stdout
     script = f'#!/bin/sh\n[ "$1" = --version ] && exec printf %s {shlex.quote(version)}\n{command} "$@"\n'
+    if not path.exists() or path.read_text(encoding="utf-8") != script:
+        _write(path, script, mode=0o755)
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Writes aside and moves, since another process may be reading or running the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text(encoding="utf-8") == script:
-        return
-    # Written aside and moved, since another process may be running it.
-    aside = path.with_suffix(f".{os.getpid()}")
-    aside.write_text(script, encoding="utf-8")
-    aside.chmod(0o755)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.chmod(mode)
     aside.replace(path)
 
 
