@@ -208,6 +208,16 @@ def test_runtime_matches__any_other_byte_changed__false(name: str, place: int, c
     assert not runtime_matches(load_artifact(name), bytes(code))
 
 
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_runtime_matches__byte_beside_an_immutable_changed__false(name: str) -> None:
+    artifact = load_artifact(name)
+    for found in module._IMMUTABLE.finditer(artifact.deployed_bytecode):
+        for place in (found.start(), found.end()):
+            code = bytearray(artifact.deployed_bytecode)
+            code[place] ^= 1
+            assert not runtime_matches(artifact, bytes(code))
+
+
 def test_runtime_matches__cut_or_empty__false() -> None:
     artifact = load_artifact("Catalog")
     assert not runtime_matches(artifact, b"")
