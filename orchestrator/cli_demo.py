@@ -92,7 +92,7 @@ async def _walk(cluster: Cluster, applicants: list[DemoApplicant], done: Any) ->
         open_runtime(cluster.settings) as runtime,
         httpx.AsyncClient(timeout=60, trust_env=False) as http,
     ):
-        officers = await _officers(cluster.settings, runtime, http)
+        officers = await certified_officers(cluster.settings, runtime, http)
         walked = await Walker(cluster, officers).all(applicants, done)
         view = runtime.context.view
         statuses = await view.statuses([each.case for each in walked])
@@ -117,7 +117,7 @@ async def _story(cluster: Cluster, runtime: Runtime, http: httpx.AsyncClient, wa
     return walked, *parts
 
 
-async def _officers(settings: Settings, runtime: Runtime, http: httpx.AsyncClient) -> dict[str, OfficerClient]:
+async def certified_officers(settings: Settings, runtime: Runtime, http: httpx.AsyncClient) -> dict[str, OfficerClient]:
     """One officer for every department that approves: a key of their own, certified by the department."""
     view = runtime.context.view
     approvers = sorted({seat for binding in await view.bindings() for seat in binding.approvers})

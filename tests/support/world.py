@@ -1,0 +1,123 @@
+"""What acceptance tests do with a running cluster: let people apply, let officers decide, look into the orchestrator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString
+
+import httpx
+
+from orchestrator.cli_demo import certified_officers
+from orchestrator.demo.applicant import ApplicantClient
+from orchestrator.demo.applicants import DemoApplicant, demo_applicants
+from orchestrator.devnet.cluster import Cluster, today
+from orchestrator.gateway.officer import OfficerClient
+from orchestrator.identity.client import Applicant
+from orchestrator.protocol.verdict import Outcome
+from orchestrator.runtime import Runtime, open_runtime
+
+ALONE = ("beijing-public-security", "haidian-culture-tourism")
+"""Departments whose gateway is a process of its own: a provider and an approver that can be down alone."""
+
+PACE: dict[str, Any] = {"retry_first": 0.2, "retry_most": 1.0, "outage_window": 4.0, "gateway_timeout": 10.0}
+"""Seconds."""
+
+LONGEST = 60.0
+"""Seconds until a step must have settled; most take two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A running cluster and its people."""
+
+    cluster: Cluster
+    runtime: Runtime
+    """The orchestrator's own keys, database and clients: what a thief inside it would have."""
+    http: httpx.AsyncClient
+    officers: Mapping[str, OfficerClient]
+    """By department id."""
+    demo: Mapping[str, DemoApplicant]
+    """The demo's applicants by id."""
+    operator: Mapping[str, str]
+    """Headers of the operator."""
+    auditor: Mapping[str, str]
+    """Headers of an auditor."""
+
+    @asynccontextmanager
+    async def person(self, number: str, *, sign_in: bool = True) -> AsyncIterator[ApplicantClient]:
+        """Somebody's client, signed in unless told otherwise."""
+        async with (
+            httpx.AsyncClient(timeout=60, trust_env=False) as http,
+            Applicant(number, timeout=60) as browser,
+        ):
+            client = ApplicantClient(http, self.cluster.portal, browser)
+            if sign_in:
+                await client.sign_in()
+            yield client
+
+    @asynccontextmanager
+    async def applied(
+        self, name: str, *, materials: Sequence[str] | None = None, **changes: Any
+    ) -> AsyncIterator[tuple[ApplicantClient, str, DemoApplicant]]:
+        """A demo applicant who has just submitted: (client, case, applicant). `changes` replace fields of the walk."""
+        applicant = self.demo[name]
+        applicant = replace(applicant, walk=replace(applicant.walk, **changes))
+        async with self.person(applicant.person) as client:
+            held = list(applicant.plan.materials_after) if materials is None else list(materials)
+            yield client, await client.apply(applicant.walk, held), applicant
+
+    async def settled(self, name: str, **changes: Any) -> dict[str, Any]:
+        """A demo applicant's case after its first outcome on chain, as the portal shows it."""
+        async with self.applied(name, **changes) as (client, case, _):
+            return await client.settled(case, timeout=LONGEST)
+
+    async def officers_decide(
+        self, client: ApplicantClient, shown: Mapping[str, Any], outcome: Outcome
+    ) -> dict[str, Any]:
+        """Every department with the case on its desk decides it; the case once that has settled."""
+        case, end = str(shown["id"]), time.monotonic() + LONGEST
+        while time.monotonic() < end:
+            for officer in self.officers.values():
+                for item in await officer.queue():
+                    if item["case"] == case:
+                        await officer.look(case)
+                        await officer.decide(item, outcome, "经核对,同意按所列依据办理")
+            found = await client.case(case)
+            if found["sequence"] > shown["sequence"] and found["stage"] in ("waiting", "done"):
+                return found
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"the officers' decision on {case} did not settle")
+
+    async def rows(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows of the orchestrator's own database; also takes statements that change them."""
+        async with self.runtime.context.pool.connection() as connection:
+            cursor = await connection.execute(query, parameters)
+            return [dict(row) for row in await cursor.fetchall()] if cursor.description else []
+
+    async def on_chain(self, case: str) -> tuple[int, int, int]:
+        """(status, sequence, binding) of a case as the contract has it now."""
+        status, sequence, binding = await self.runtime.context.view.status_of(case)
+        return int(status), sequence, binding
+
+
+@asynccontextmanager
+async def open_world(cluster: Cluster) -> AsyncIterator[World]:
+    """Opens the orchestrator's runtime beside the running one, certifies officers and registers staff."""
+    async with (
+        open_runtime(cluster.settings) as runtime,
+        httpx.AsyncClient(timeout=60, trust_env=False) as http,
+    ):
+        staff = {role: await runtime.add_principal(role, f"test-{role}") for role in ("operator", "auditor")}
+        yield World(
+            cluster=cluster,
+            runtime=runtime,
+            http=http,
+            officers=await certified_officers(cluster.settings, runtime, http),
+            demo={each.id: each for each in demo_applicants(today())},
+            operator={"authorization": f"Bearer {staff['operator']}"},
+            auditor={"authorization": f"Bearer {staff['auditor']}"},
+        )
