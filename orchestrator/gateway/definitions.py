@@ -32,6 +32,12 @@ from orchestrator.protocol.wire import BindingNumber, Hex32, SeatNumber, Seconds
 
 router = APIRouter()
 
+MOST_BYTES: Final = 1024 * 1024
+"""Bytes of a definition or texts document at most."""
+
+MOST_UNSIGNED: Final = 1_000
+"""Scenario versions up to which a store takes further ones that no member has signed for."""
+
 LONGEST_PROPOSAL: Final = 30 * 86_400
 """Seconds for which a binding may wait for its signatures at most."""
 
@@ -94,8 +100,8 @@ class RetirementProposal(WireModel):
 
 @router.put("/{department}/definitions/{version}")
 async def put_definition(version: str, documents: Documents, seat: CurrentSeat) -> dict[str, str]:
-    """Keeps the documents of a scenario version under their hash."""
-    scenario = await keep(seat, documents.definition, documents.texts, version)
+    """Keeps the documents of a scenario version under their hash. Nobody signs for this, so there is room for so many."""
+    scenario = await keep(seat, documents.definition, documents.texts, version, room=MOST_UNSIGNED)
     return {"version": scenario.version, "texts": scenario.texts_hash}
 
 
@@ -154,12 +160,29 @@ async def sign_retirement(request: SignedBody, seat: CurrentSeat, chain: Chain) 
     return await _signed(seat, "retirement", digest, asker.number, request.request)
 
 
-async def keep(seat: Seat, definition: dict[str, Any], texts: dict[str, Any], version: str | None = None) -> Scenario:
-    """Keeps two documents and returns their scenario. Raises Invalid unless they are one, of `version` when given."""
+async def keep(
+    seat: Seat,
+    definition: dict[str, Any],
+    texts: dict[str, Any],
+    version: str | None = None,
+    *,
+    room: int | None = None,
+) -> Scenario:
+    """Keeps two documents and returns their scenario. Raises Invalid unless they are one, of `version` when given.
+
+    With `room`, a new version is refused (code `too-many`) when the store holds that many.
+    """
     try:
         document, words = canonical(definition), canonical(texts)
     except ValueError as error:
         raise Invalid(field="definition", detail="数字无法精确表示", detail_en="a number is not exact") from error
+    if max(len(document), len(words)) > MOST_BYTES:
+        raise Invalid(
+            field="definition",
+            detail="场景文件过大",
+            detail_en=f"a scenario document has at most {MOST_BYTES} bytes",
+            code="too-large",
+        )
     if version is not None and to_hex(sha256(document)) != version:
         raise Invalid(
             field="definition",
@@ -170,7 +193,7 @@ async def keep(seat: Seat, definition: dict[str, Any], texts: dict[str, Any], ve
         )
     # Parsed from its bytes: what is kept is what will be read again.
     scenario = Scenario.from_documents(orjson.loads(document), orjson.loads(words))
-    await seat.store.keep_definition(sha256(document), document, sha256(words), words)
+    await seat.store.keep_definition(sha256(document), document, sha256(words), words, room=room)
     seat.scenarios.add(scenario, scenario.version)
     return scenario
 

@@ -20,9 +20,6 @@ MIGRATIONS: Final = Path(__file__).parent / "versions"
 TEMPLATE: Final = "gateway_template"
 """The migrated, empty database that new stores are copied from."""
 
-MAX_DEFINITIONS: Final = 2_000
-"""Scenario versions that a store keeps at most: anybody may offer one, so the number has an end."""
-
 _PREPARE_LOCK: Final = 0x6C69616E62616E
 
 
@@ -173,13 +170,19 @@ class Store:
             raise replayed()
         await self.rows("delete from nonce where expires_at < now() - interval '1 hour'")
 
-    async def keep_definition(self, version: bytes, document: bytes, texts_hash: bytes, texts: bytes) -> None:
-        """Keeps the two documents of a scenario version. Raises Refused (code `too-many`) when the store is full."""
+    async def keep_definition(
+        self, version: bytes, document: bytes, texts_hash: bytes, texts: bytes, *, room: int | None = None
+    ) -> None:
+        """Keeps the two documents of a scenario version.
+
+        Raises Refused (code `too-many`) when the version is new and the store holds `room` already.
+        """
         kept = await self.rows(
             "insert into definition (version, document) select %s, %s"
-            " where (select count(*) from definition) < %s or exists (select from definition where version = %s)"
+            " where %s::int is null or (select count(*) from definition) < %s"
+            " or exists (select from definition where version = %s)"
             " on conflict (version) do update set version = excluded.version returning version",
-            [version, document, MAX_DEFINITIONS, version],
+            [version, document, room, room, version],
         )
         if not kept:
             raise Refused("场景版本存储已满", detail_en="the store holds no more scenario versions", code="too-many")
@@ -192,7 +195,7 @@ class Store:
         """Definition and texts documents by version; the texts kept last where a version has several."""
         rows = await self.rows(
             "select distinct on (version) version, definition.document, texts.document as texts"
-            " from definition join texts using (version) where version = any(%s) order by version, texts.ctid desc",
+            " from definition join texts using (version) where version = any(%s) order by version, texts.stored_at desc",
             [list(versions)],
         )
         return {_bytes(row["version"]): (_bytes(row["document"]), _bytes(row["texts"])) for row in rows}

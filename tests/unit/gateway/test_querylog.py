@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -202,3 +203,16 @@ async def test_prepare_stores__twice__keeps_what_is_there(pg_admin_dsn: str) -> 
     assert (await read_tree(again, None)).size == 1
     await store.close()
     await again.close()
+
+
+async def test_prepare_stores__store_of_an_older_revision__brought_up(pg_admin_dsn: str) -> None:
+    name = f"old-{secrets.token_hex(4)}"
+    dsn = prepare_stores(pg_admin_dsn, [name])[name]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        newest = connection.execute("select version_num from alembic_version").fetchone()
+        connection.execute("alter table texts drop column stored_at")
+        connection.execute("update alembic_version set version_num = '0002'")
+    prepare_stores(pg_admin_dsn, [name])
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("select version_num from alembic_version").fetchone() == newest
+        connection.execute("select stored_at from texts")
