@@ -6,8 +6,10 @@ along, and that the seat's chain key signed that head. What an answer says is fo
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -69,6 +71,7 @@ class GatewayClient:
             timeout=timeout,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             transport=transport,
+            verify=_trusted(),
             trust_env=False,
         )
 
@@ -216,6 +219,12 @@ class GatewayClient:
         if response.is_success and isinstance(value, dict):
             return value
         raise _problem(response.status_code, value if isinstance(value, dict) else {}, seat)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities trusted for TLS: read once per process, since a process may hold a client for each of many seats."""
+    return httpx.create_ssl_context()
 
 
 def _problem(status: int, value: Mapping[str, Any], seat: SeatView) -> LianbanError:
