@@ -1,8 +1,15 @@
-"""A deployed consortium for each test; ape takes back whatever a test did to the chain."""
+"""A deployed consortium for each test; ape takes back whatever a test did to the chain.
+
+    APE_DATA_FOLDER=$PWD/.cache/ape .venv/bin/ape test tests/contracts --network ethereum:local:test
+    APE_DATA_FOLDER=$PWD/.cache/ape .venv/bin/ape test tests/contracts --network ethereum:local:foundry
+
+The first runs on ape's built-in provider, the second on the Anvil of node_modules.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +19,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from world import World, container
 
-from orchestrator.ledger.compiler import compile_contracts
+from orchestrator.ledger.compiler import ROOT, compile_contracts, prepare_compiler
+
+# Ape looks for the compiler and for Anvil only when it needs them, after this.
+os.environ["SOLCX_BINARY_PATH"] = str(prepare_compiler())
+os.environ["PATH"] = os.pathsep.join(
+    [*map(str, (ROOT / "node_modules" / "@foundry-rs").glob("anvil-*/bin")), os.environ["PATH"]]
+)
 
 
 def deploy(compiled: dict[str, Any], council: Any, stranger: Any, chain: Any) -> World:
