@@ -20,6 +20,7 @@ from orchestrator.demo.figures import differences
 from orchestrator.demo.report import document, print_story, print_table, situation_figures
 from orchestrator.demo.walk import Walked, Walker
 from orchestrator.devnet.cluster import Cluster, open_cluster, publish_all, today
+from orchestrator.devnet.postgres import open_database
 from orchestrator.devnet.progress import Steps
 from orchestrator.gateway.adapter import load_adapters
 from orchestrator.gateway.desk import certify_officer
@@ -165,19 +166,23 @@ def seed(
     its tables are made, and --rows fills them.
     """
     settings = load_settings()
-    database = settings.require_database_url()
-    if department is not None:
-        settings.adapters_dir.mkdir(parents=True, exist_ok=True)
-        text = department.read_text("utf-8")
-        adapters = load_adapters([*department_files(), department])
-        (settings.adapters_dir / department.name).write_text(text, "utf-8")
-        open_databases(database, settings.keys_dir, adapters, keep=True)
-        for each in rows or []:
-            table, _, file = each.partition("=")
-            typer.echo(f"✓ {table}: {load_rows(database, adapters, table, Path(file))} 行 rows")
-        typer.echo(f"✓ {department.name}")
-        return
-    population = Population(residents=residents, enterprises=enterprises, seed=number)
-    marker = settings.data_dir / "seeded.json"
-    marker.unlink(missing_ok=True)
-    typer.echo(seed_city(database, settings.keys_dir, marker, population, day=today(), profile=settings.profile))
+    with open_database(settings.database_url, settings.data_dir) as database:
+        if department is not None:
+            _add_records(settings, database, department, rows or [])
+            return
+        population = Population(residents=residents, enterprises=enterprises, seed=number)
+        marker = settings.data_dir / "seeded.json"
+        marker.unlink(missing_ok=True)
+        typer.echo(seed_city(database, settings.keys_dir, marker, population, day=today(), profile=settings.profile))
+
+
+def _add_records(settings: Settings, database: str, department: Path, rows: list[str]) -> None:
+    """Puts a further department file where gateways read additions, makes its tables and fills them."""
+    adapters = load_adapters([*department_files(), department])
+    settings.adapters_dir.mkdir(parents=True, exist_ok=True)
+    open_databases(database, settings.keys_dir, adapters, keep=True)
+    (settings.adapters_dir / department.name).write_text(department.read_text("utf-8"), "utf-8")
+    for each in rows:
+        table, _, file = each.partition("=")
+        typer.echo(f"✓ {table}: {load_rows(database, adapters, table, Path(file))} 行 rows")
+    typer.echo(f"✓ {department.name}")
