@@ -82,7 +82,8 @@ def main() -> None:
     try:
         app()
     except LianbanError as error:
-        typer.secho(f"✗ {error}", fg="red", err=True)
+        where = f"{error.field}:" if isinstance(error, Invalid) else ""
+        typer.secho(f"✗ {where}{error}", fg="red", err=True)
         if error.remedy:
             typer.secho(f"  → {error.remedy}", fg="yellow", err=True)
         sys.exit(2 if isinstance(error, Invalid) else 1)

@@ -22,14 +22,15 @@ from orchestrator.demo.walk import Walked, Walker
 from orchestrator.devnet.cluster import Cluster, open_cluster, publish_all, today
 from orchestrator.devnet.postgres import open_database
 from orchestrator.devnet.progress import Steps
-from orchestrator.gateway.adapter import load_adapters
+from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.desk import certify_officer
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.gateway.store import prepare_stores
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.scenarios import department_files
-from orchestrator.seeding.city import Population, load_rows, open_databases, seed_city
+from orchestrator.seeding.additions import add_department_file
+from orchestrator.seeding.city import Population, seed_city
 from orchestrator.settings import Settings, load_settings
 
 demo_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -154,7 +155,12 @@ def seed(
     enterprises: Annotated[int, typer.Option(help="示范企业 · enterprises")] = 5_000,
     number: Annotated[int, typer.Option("--seed", help="随机种子 · random seed")] = 1,
     department: Annotated[
-        Path | None, typer.Option(help="补充的部门文件:只建其表 · a further department file: makes its tables only")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="补充的部门文件:只建其表 · a further department file: makes its tables only",
+        ),
     ] = None,
     rows: Annotated[
         list[str] | None, typer.Option(help="表=CSV 文件,可多次 · table=CSV file, may be given again")
@@ -166,6 +172,13 @@ def seed(
     its tables are made, and --rows fills them.
     """
     settings = load_settings()
+    if rows and department is None:
+        raise Invalid(
+            field="--rows",
+            detail="--rows 须与 --department 一同给出",
+            detail_en="--rows fills tables of the department file that --department names",
+            remedy="--department FILE --rows table=file.csv",
+        )
     with open_database(settings.database_url, settings.data_dir) as database:
         if department is not None:
             _add_records(settings, database, department, rows or [])
@@ -177,12 +190,19 @@ def seed(
 
 
 def _add_records(settings: Settings, database: str, department: Path, rows: list[str]) -> None:
-    """Puts a further department file where gateways read additions, makes its tables and fills them."""
-    adapters = load_adapters([*department_files(), department])
-    settings.adapters_dir.mkdir(parents=True, exist_ok=True)
-    open_databases(database, settings.keys_dir, adapters, keep=True)
-    (settings.adapters_dir / department.name).write_text(department.read_text("utf-8"), "utf-8")
+    """Puts a further department file to work and fills its tables."""
+    files: list[tuple[str, Path]] = []
     for each in rows:
-        table, _, file = each.partition("=")
-        typer.echo(f"✓ {table}: {load_rows(database, adapters, table, Path(file))} 行 rows")
-    typer.echo(f"✓ {department.name}")
+        table, separator, file = each.partition("=")
+        if not separator or not Path(file).is_file():
+            raise Invalid(
+                field=f"--rows {each}",
+                detail="没有这个文件",
+                detail_en="there is no such file",
+                remedy="--rows 表=文件.csv / --rows table=file.csv",
+            )
+        files.append((table, Path(file)))
+    copied = add_department_file(database, settings.keys_dir, settings.adapters_dir, department, files)
+    for table, count in copied.items():
+        typer.echo(f"✓ {table}: {count} 行 rows")
+    typer.echo(f"✓ {settings.adapters_dir / department.name}")

@@ -13,12 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from orchestrator.database import with_database
-from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.adapter import Adapter, load_adapters
 from orchestrator.identity.setup import prepare_identity, seed_accounts
 from orchestrator.scenarios import FOLDER, department_files
@@ -94,8 +90,7 @@ def open_databases(
 def _relocate(admin_dsn: str, file: Path) -> None:
     """Lets a connection file point to where the server is now: an embedded one takes another port at each start."""
     place = conninfo_to_dict(admin_dsn)
-    found = conninfo_to_dict(file.read_text().strip())
-    _write(file, make_conninfo(**{**found, "host": place.get("host"), "port": place.get("port")}))
+    _write(file, make_conninfo(file.read_text().strip(), host=place.get("host"), port=place.get("port")))
 
 
 def _write(file: Path, dsn: str) -> None:
@@ -103,30 +98,3 @@ def _write(file: Path, dsn: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(dsn + "\n")
-
-
-def load_rows(admin_dsn: str, adapters: dict[str, Adapter], table: str, file: Path) -> int:
-    """Copies a CSV file with a header of column names into a department's table; returns the number of rows.
-
-    Raises Invalid when no department has the table or PostgreSQL does not take the rows.
-    """
-    for department, adapter in adapters.items():
-        if table not in adapter.tables():
-            continue
-        try:
-            with psycopg.connect(with_database(admin_dsn, database_of(department))) as connection:
-                header, _, _ = file.read_text("utf-8-sig").partition("\n")
-                columns = sql.SQL(", ").join(sql.Identifier(name.strip()) for name in header.strip().split(","))
-                statement = sql.SQL("copy {} ({}) from stdin with (format csv, header true)")
-                with connection.cursor() as cursor:
-                    with cursor.copy(statement.format(sql.Identifier(table), columns)) as copy:
-                        copy.write(file.read_bytes())
-                    return cursor.rowcount
-        except psycopg.Error as error:
-            raise Invalid(
-                field=table,
-                detail="数据无法导入",
-                detail_en=f"the rows do not fit the table ({type(error).__name__})",
-                remedy="首行写列名,列与部门文件一致 / a header with the adapter's column names",
-            ) from error
-    raise Invalid(field=table, detail="没有部门有这张表", detail_en="no department has this table")
