@@ -124,11 +124,11 @@ async def certified_officers(settings: Settings, runtime: Runtime, http: httpx.A
     view = runtime.context.view
     approvers = sorted({seat for binding in await view.bindings() for seat in binding.approvers})
     files = {path.stem: path for path in department_files()}
+    keysets = {number: (await view.seat(number)).keyset for number in approvers}
+    stores = prepare_stores(settings.require_database_url(), [keyset.id for keyset in keysets.values()])
     found: dict[str, OfficerClient] = {}
-    for number in approvers:
-        keyset = (await view.seat(number)).keyset
-        store = prepare_stores(settings.require_database_url(), [keyset.id])[keyset.id]
-        seat = await open_seat(settings, view, keyset.id, store, files)
+    for number, keyset in keysets.items():
+        seat = await open_seat(settings, view, keyset.id, stores[keyset.id], files)
         key = SigningKey.generate()
         await seat.store.open()
         certificate = await certify_officer(seat, key.jwk, f"demo-{keyset.id}", days=1)

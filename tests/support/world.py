@@ -50,11 +50,8 @@ class World:
     @asynccontextmanager
     async def person(self, number: str, *, sign_in: bool = True) -> AsyncIterator[ApplicantClient]:
         """Somebody's client, signed in unless told otherwise."""
-        async with (
-            httpx.AsyncClient(timeout=60, trust_env=False) as http,
-            Applicant(number, timeout=60) as browser,
-        ):
-            client = ApplicantClient(http, self.cluster.portal, browser)
+        async with Applicant(number, timeout=60) as browser:
+            client = ApplicantClient(self.http, self.cluster.portal, browser)
             if sign_in:
                 await client.sign_in()
             yield client
