@@ -20,6 +20,9 @@ MIGRATIONS: Final = Path(__file__).parent / "versions"
 TEMPLATE: Final = "gateway_template"
 """The migrated, empty database that new stores are copied from."""
 
+_PATIENCE: Final = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+"""A process that stands still with the log's lock must not stop the others of its seat for good."""
+
 _PREPARE_LOCK: Final = 0x6C69616E62616E
 
 
@@ -99,7 +102,7 @@ class Store:
 
     def __init__(self, dsn: str, *, connections: int = 4) -> None:
         self.name = database_name(dsn)
-        self.pool: Pool = open_pool(dsn, size=connections)
+        self.pool: Pool = open_pool(dsn, size=connections, options=_PATIENCE)
 
     async def open(self) -> None:
         """Opens the pool; connections are made when needed."""

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.database import ensure_databases
 from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.errors import Invalid, Refused, Unavailable
 from orchestrator.gateway.querylog import Asked, Logged, append, read_tree
-from orchestrator.gateway.store import Store, StoredMandate, prepare_stores
+from orchestrator.gateway.store import MIGRATIONS, Store, StoredMandate, prepare_stores, store_name
 from orchestrator.protocol.querylog import (
     EMPTY_ROOT,
     LogTree,
@@ -177,6 +178,17 @@ async def test_append__store_down__unavailable() -> None:
     await store.close()
 
 
+async def test_append__lock_held_by_one_that_stands_still__unavailable_then_on(store: Store) -> None:
+    with psycopg.connect(store.pool.conninfo) as stuck:
+        stuck.execute("select size from log_head for update")
+        async with store.pool.connection() as connection:
+            await connection.execute("set lock_timeout = '100ms'")  # the store's own patience is ten seconds
+        with pytest.raises(Unavailable) as error:
+            await append(store, batch(*some(1)))
+        assert error.value.code == "store-down"
+    assert (await append(store, batch(*some(1)))).tree.size == 1
+
+
 @pytest.mark.parametrize("size", [-1, 5, 1 << 60])
 async def test_read_tree__size_it_never_had__invalid(store: Store, size: int) -> None:
     await append(store, batch(*some(4)))
@@ -205,14 +217,21 @@ async def test_prepare_stores__twice__keeps_what_is_there(pg_admin_dsn: str) -> 
     await again.close()
 
 
-async def test_prepare_stores__store_of_an_older_revision__brought_up(pg_admin_dsn: str) -> None:
+async def test_prepare_stores__database_without_a_revision__brought_up(pg_admin_dsn: str) -> None:
     name = f"old-{secrets.token_hex(4)}"
+    ensure_databases(pg_admin_dsn, [store_name(name)])
     dsn = prepare_stores(pg_admin_dsn, [name])[name]
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        newest = connection.execute("select version_num from alembic_version").fetchone()
-        connection.execute("alter table texts drop column stored_at")
-        connection.execute("update alembic_version set version_num = '0002'")
-    prepare_stores(pg_admin_dsn, [name])
     with psycopg.connect(dsn) as connection:
-        assert connection.execute("select version_num from alembic_version").fetchone() == newest
-        connection.execute("select stored_at from texts")
+        newest = connection.execute("select version_num from alembic_version").fetchone()
+        assert newest == (max(path.name[:4] for path in MIGRATIONS.glob("0*.py")),)
+        assert connection.execute("select size from log_head").fetchone() == (0,)
+
+
+def test_migrations__in_one_line() -> None:
+    """Two revisions of one number would stop every gateway."""
+    before = None
+    for path in sorted(MIGRATIONS.glob("0*.py")):
+        text = path.read_text()
+        down = "None" if before is None else f'"{before}"'
+        assert f'revision = "{path.name[:4]}"\ndown_revision = {down}\n' in text
+        before = path.name[:4]
