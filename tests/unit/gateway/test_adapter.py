@@ -195,7 +195,7 @@ evidence:
     subjects: [uscc]
     absence: unknown
     record: |
-      select distinct on (s.n) s.n, t.yxqz from subject s join wl_ycxk t on t.uscc = s.id
+      select distinct on (s.n) s.n, t.yxqz from subject s join wl_ycxk t on t.uscc = s.id::bpchar
       where s.type = 'uscc' order by s.n, t.yxqz desc
     claims:
       permit_in_force:
