@@ -54,9 +54,11 @@ def demo_applicants(day: date) -> list[DemoApplicant]:
     catalogue = load_catalogue()
     answers = {(each.scenario, each.id): each.answers for each in situations(day)}
     calendar = load_calendar()
+    entries = read_data("demo.yaml")["applicants"]
+    scenarios = {name: shipped(name, catalogue) for name in dict.fromkeys(each["scenario"] for each in entries)}
     found = []
-    for entry in read_data("demo.yaml")["applicants"]:
-        scenario = shipped(entry["scenario"], catalogue)
+    for entry in entries:
+        scenario = scenarios[entry["scenario"]]
         given = {**answers[entry["scenario"], entry["situation"]], **entry.get("answers", {})}
         made = plan(scenario, given, day=day, calendar=calendar)
         subjects = _subjects(scenario, made, cast, entry, day)
