@@ -309,7 +309,8 @@ async def _submit(state: State, application_id: str, subject: str, jws: str | No
         if row["kind"] == "withdrawal":
             await cases.withdraw(connection, case)
         else:
-            await cases.amend(connection, case, row)
+            first = date.fromisoformat(_parsed(earlier[0]).day)
+            await cases.amend(connection, case, row, deadline=await _promise(state, row, first))
             await _keep_materials(connection, case, row)
         await cases.note(connection, [(case, str(row["kind"]), {"mandate": jws_hash(jws)})])
     return case, str(row["kind"])
@@ -336,15 +337,7 @@ async def _verified(state: State, jws: str, row: Row) -> Mandate:
 
 async def _open(state: State, row: Row, mandate: Mandate, jws: str) -> str:
     case = case_id(jws)
-    scenario = await state.context.definitions.get(str(row["version"]))
-    situation: Any = row["situation"]
-    made = plan(scenario, situation, day=date.fromisoformat(mandate.day), calendar=state.context.calendar)
-    deadline = {
-        "value": made.after.value,
-        "unit": made.after.unit,
-        "day": made.decide_by.day.isoformat(),
-        "provisional": made.decide_by.provisional,
-    }
+    day = date.fromisoformat(mandate.day)
     async with state.context.pool.connection() as connection:
         new = await cases.insert(
             connection,
@@ -352,13 +345,26 @@ async def _open(state: State, row: Row, mandate: Mandate, jws: str) -> str:
             application=row,
             mandate_hash=jws_hash(jws),
             mandate=jws,
-            day=date.fromisoformat(mandate.day),
-            deadline=deadline,
+            day=day,
+            deadline=await _promise(state, row, day),
         )
         if new:
             await _keep_materials(connection, case, row)
             await cases.note(connection, [(case, "submitted", {"mandate": jws_hash(jws)})])
     return case
+
+
+async def _promise(state: State, row: Row, day: date) -> dict[str, Any]:
+    """The term that the situation has and the day on which it ends, counted from the day of the first mandate."""
+    scenario = await state.context.definitions.get(str(row["version"]))
+    situation: Any = row["situation"]
+    made = plan(scenario, situation, day=day, calendar=state.context.calendar)
+    return {
+        "value": made.after.value,
+        "unit": made.after.unit,
+        "day": made.decide_by.day.isoformat(),
+        "provisional": made.decide_by.provisional,
+    }
 
 
 async def _keep_materials(connection: cases.Connection, case: str, row: Row) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from orchestrator.api.deadlines import deadlines
 from orchestrator.api.principals import Anybody, Applicant, Current, Principal
 from orchestrator.api.state import State
 from orchestrator.database import Row
@@ -62,10 +63,11 @@ async def list_cases(state: Current, principal: Anybody) -> dict[str, Any]:
             rows = await cases.of_subject(connection, principal.subject)
         else:
             rows = await cases.all_cases(connection)
+    until = await deadlines(state, rows)
     found = []
     for row in rows:
         scenario = await state.context.definitions.get(row.version)
-        found.append(_head(row, scenario))
+        found.append(_head(row, scenario, until[row.id]))
     return {"cases": found}
 
 
@@ -81,8 +83,9 @@ async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, 
         mandates = (await cases.mandates(connection, [case]))[case]
     departments = {seat.number: seat.keyset.id for seat in await state.context.view.seats()}
     binding = await state.context.view.binding(row.binding)
+    until = await deadlines(state, [row])
     return {
-        **_head(row, scenario),
+        **_head(row, scenario, until[case]),
         "situation": row.situation,
         "reasons": reasons(scenario, row, verdicts),
         "materials_wanted": wanted(scenario, row, verdicts),
@@ -255,7 +258,7 @@ def _newest(verdicts: list[Row]) -> list[Row]:
     return [each for each in verdicts if each["sequence"] == last]
 
 
-def _head(row: CaseRow, scenario: Scenario) -> dict[str, Any]:
+def _head(row: CaseRow, scenario: Scenario, until: dict[str, Any]) -> dict[str, Any]:
     zh, en = STATUS_NAMES[Status(row.status)]
     return {
         "id": row.id,
@@ -269,7 +272,7 @@ def _head(row: CaseRow, scenario: Scenario) -> dict[str, Any]:
         "outcome": row.verdict_outcome,
         "stage": row.stage,
         "day": row.day,
-        "deadline": row.deadline,
+        "deadline": until,
         "submitted_at": row.submitted_at,
         "settled_at": row.settled_at,
     }

@@ -133,16 +133,18 @@ async def wake(connection: Connection, case_ids: Sequence[str], stage: str, *, o
     return [str(row["id"]) for row in await cursor.fetchall()]
 
 
-async def amend(connection: Connection, case_id: str, application: Row) -> None:
-    """Takes over an amended situation, form and materials and starts the case's evidence anew."""
+async def amend(connection: Connection, case_id: str, application: Row, *, deadline: dict[str, Any]) -> None:
+    """Takes over an amended situation, form and materials, with the term that the situation has, and starts the case's
+    evidence anew."""
     await connection.execute(
         """
         update case_file c
         set situation = a.situation, situation_salt = a.situation_salt, form = a.form, delivery = a.delivery,
-            stage = 'intake', due_at = now(), attempts = 0, error = null, lease_owner = null, lease_until = null
+            deadline = %s, stage = 'intake', due_at = now(), attempts = 0, error = null, lease_owner = null,
+            lease_until = null
         from application a where c.id = %s and a.id = %s
         """,
-        [case_id, application["id"]],
+        [Jsonb(deadline), case_id, application["id"]],
     )
 
 
