@@ -99,7 +99,9 @@ class Poster:
         heads: Sequence[HeadPart],
     ) -> SignedTransaction:
         """An EIP-1559 transaction for one batch. Raises Diverged when the node is on another chain."""
-        chain, newest = await self._rpc.batch([("eth_chainId", []), ("eth_getBlockByNumber", ["latest", False])])
+        chain, newest, price = await self._rpc.batch(
+            [("eth_chainId", []), ("eth_getBlockByNumber", ["latest", False]), ("eth_gasPrice", [])]
+        )
         if int(chain, 16) != self._view.chain_id:
             raise Diverged(
                 "节点的链号与部署文件不符",
@@ -108,6 +110,7 @@ class Poster:
                 remedy="核对 LIANBAN_NODE_URL 与部署文件 / check LIANBAN_NODE_URL and the deployment file",
             )
         base_fee = int(newest.get("baseFeePerGas", "0x0"), 16)
+        tip = min(10**9, int(price, 16))  # nothing on a chain where gas is free
         gas = GAS_BASE + GAS_CASE * len(transitions) + GAS_SHEET * len(sheets) + GAS_HEAD * len(heads)
         transaction: dict[str, Any] = {
             "type": 2,
@@ -117,8 +120,8 @@ class Poster:
             "value": 0,
             "data": self.settle_call(transitions, sheets, heads),
             "gas": min(gas, GAS_LIMIT),
-            "maxFeePerGas": base_fee * 4 + 10**9,
-            "maxPriorityFeePerGas": 10**9,
+            "maxFeePerGas": base_fee * 4 + tip,
+            "maxPriorityFeePerGas": tip,
         }
         signed = self._account.sign_transaction(transaction)
         return SignedTransaction(

@@ -65,8 +65,8 @@ class Sender:
                 "value": 0,
                 "data": data,
                 "gas": int(gas, 16) * 5 // 4,
-                "maxFeePerGas": int(price, 16) * 4 + 10**9,
-                "maxPriorityFeePerGas": 10**9,
+                "maxFeePerGas": int(price, 16) * 4,
+                "maxPriorityFeePerGas": min(10**9, int(price, 16)),
             }
         )
         return str(await self._rpc.call("eth_sendRawTransaction", ["0x" + bytes(signed.raw_transaction).hex()]))
