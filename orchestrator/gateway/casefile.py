@@ -22,8 +22,8 @@ from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.domain.situations import read_form, read_situation
 from orchestrator.gateway.client import GatewayClient
-from orchestrator.gateway.gate import Presented
-from orchestrator.gateway.mandates import MandateReader
+from orchestrator.gateway.gate import Presented, Reason
+from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
 from orchestrator.protocol.jose import jws_hash
@@ -31,7 +31,7 @@ from orchestrator.protocol.mandate import Mandate, check_chain, salted_hash
 from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.question import question_id
-from orchestrator.protocol.wire import Hex32, Sequence16, WireModel
+from orchestrator.protocol.wire import Hex32, Listed, Name, Sequence16, WireModel
 from orchestrator.rules.inputs import CaseFacts
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,8 @@ class CaseFile(WireModel):
     situation: SaltedSituation
     form: SealedForm | None
     materials: list[SealedMaterial]
+    given_up: Listed[Name] = ()
+    """Items whose provider has been down for so long that nobody waits for a new answer. A fresh one counts all the same."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +79,8 @@ class OpenCase:
     """False when an answer failed verification."""
     stale: list[str] = field(default_factory=list)
     """Items whose newest answer is too old."""
+    unreached: list[str] = field(default_factory=list)
+    """Items whose provider this seat did not reach, and that somebody still waits for."""
 
     @property
     def mandate(self) -> Mandate:
@@ -150,45 +154,59 @@ def provider_seat(item: EvidenceItem, scenario: Scenario, binding: BindingView) 
 
 
 async def open_cases(
-    files: Sequence[CaseFile], *, seat: Seat, chain: ChainView, reader: MandateReader, asker: SeatView
+    files: Sequence[CaseFile], *, seat: Seat, chain: ChainView, reader: MandateReader, asker: SeatView, now: int
 ) -> dict[str, OpenCase | LianbanError]:
     """Verifies and opens many cases; a faulty one yields its error and stops no other."""
     read = await reader.read([jws for file in files for jws in file.mandates], chain)
     opened: dict[str, OpenCase | LianbanError] = {}
     for file in files:
         try:
-            presented = []
-            for jws in file.mandates:
-                verdict = read.verdicts.get(jws_hash(jws))
-                if not isinstance(verdict, Presented):
-                    raise Refused("授权书无效", detail_en="a mandate does not hold", code=str(verdict or "no-mandate"))
-                presented.append(verdict.mandate)
-            opened[file.case] = await _open(file, presented, seat=seat, chain=chain, asker=asker)
+            mandates = mandates_of(file.case, file.mandates, read, chain)
+            opened[file.case] = await _open(file, mandates, read, seat=seat, asker=asker, now=now)
         except LianbanError as error:
             opened[file.case] = error
         await asyncio.sleep(0)
     return opened
 
 
-async def _open(file: CaseFile, mandates: list[Mandate], *, seat: Seat, chain: ChainView, asker: SeatView) -> OpenCase:
-    if not mandates:
+def mandates_of(case: str, tokens: Sequence[str], read: MandatesRead, chain: ChainView) -> list[Mandate]:
+    """The mandates of a case, which all hold, follow one another and are for this ledger.
+
+    Raises Refused: the reason why a mandate does not hold, "no-mandate", "wrong-case", "wrong-chain", "broken-chain".
+    """
+    signed: list[tuple[str, Mandate]] = []
+    for jws in tokens:
+        verdict = read.verdicts.get(jws_hash(jws)) if jws.isascii() else Reason.FORGED_MANDATE
+        if not isinstance(verdict, Presented):
+            raise Refused("授权书无效", detail_en="a mandate does not hold", code=str(verdict))
+        signed.append((jws, verdict.mandate))
+    if not signed:
         raise Refused("没有授权书", detail_en="there is no mandate", code="no-mandate")
-    newest = mandates[-1]
-    binding = await chain.binding(newest.binding)
-    if check_chain(list(zip(file.mandates, mandates, strict=True))) != file.case:
+    if check_chain(signed) != case:
         raise Refused("授权书不属于该办件", detail_en="the mandates are of another case", code="wrong-case")
-    ledger = chain.domain("CaseLedger")
+    newest, ledger = signed[-1][1], chain.domain("CaseLedger")
     if (newest.chain.id, newest.chain.ledger.lower()) != (ledger.chain_id, ledger.contract.lower()):
         raise Refused("授权书属于其他链", detail_en="the mandate is for another ledger", code="wrong-chain")
-    if newest.version != binding.version or newest.kind == "withdrawal":
-        raise Refused("授权书不能用于审批", detail_en="the mandate cannot be decided on", code="mandate-not-in-force")
+    return [mandate for _, mandate in signed]
+
+
+async def _open(
+    file: CaseFile, mandates: list[Mandate], read: MandatesRead, *, seat: Seat, asker: SeatView, now: int
+) -> OpenCase:
+    newest = mandates[-1]
+    binding = read.bindings[newest.binding]
     if asker.number != binding.operator or seat.number not in binding.approvers:
         raise Refused("双方与该落地不符", detail_en="the binding does not name both seats so", code="asker-not-named")
+    if newest.version != binding.version or newest.kind == "withdrawal":
+        raise Refused("授权书不能用于审批", detail_en="the mandate cannot be decided on", code="mandate-not-in-force")
+    newest.require_current(now)
+    if not read.identities[binding.identity].active:
+        raise Refused("身份认证席位已停用", detail_en="the identity seat is not active", code="identity-suspended")
     found = await seat.scenarios.of([binding.version], seat.store)
     if binding.version not in found:
         raise Refused("本席位没有该场景版本", detail_en="this seat lacks the version", code="unknown-version")
     scenario = found[binding.version]
-    if salted_hash(unb64(file.situation.salt), file.situation.values) != newest.situation:
+    if _situation_hash(file.situation) != newest.situation:
         raise Refused("情形与授权书不符", detail_en="the situation is not the mandate's", code="wrong-situation")
     situation = read_situation(scenario, file.situation.values)
     form, listed = _form(file, newest, scenario, situation, seat)
@@ -203,6 +221,13 @@ async def _open(file: CaseFile, mandates: list[Mandate], *, seat: Seat, chain: C
         listed=listed,
         materials=_materials(file, listed, scenario, seat),
     )
+
+
+def _situation_hash(situation: SaltedSituation) -> str | None:
+    try:
+        return salted_hash(unb64(situation.salt), situation.values)
+    except ValueError:  # no salt of 32 bytes, or values that canonical JSON cannot say
+        return None
 
 
 def _form(
@@ -236,7 +261,8 @@ async def fetch_answers(
 ) -> None:
     """Fetches the newest answer to every question of the cases, one request per provider, and verifies each.
 
-    A provider that cannot be reached, or that has not answered, leaves None: unknown to the rules.
+    What has not been answered is None: unknown to the rules. So is what a provider that cannot be reached was asked, and
+    its items stand in `unreached` unless the case's file gives them up.
     """
     by_seat: dict[int, list[tuple[OpenCase, str, EvidenceItem, int]]] = defaultdict(list)
     for case in cases:
@@ -250,6 +276,9 @@ async def fetch_answers(
             envelopes = await client.latest(view, [question for _, question, _, _ in asked])
         except LianbanError as error:
             log.warning("provider-not-reached", seat=provider, questions=len(asked), code=error.code)
+            for case, _, item, _ in asked:
+                if item.id not in case.file.given_up:
+                    case.unreached.append(item.id)
             return
         found = {envelope.question: envelope for envelope in envelopes}
         for position, (case, question, item, index) in enumerate(asked):
@@ -285,5 +314,7 @@ def _take(
     if answer.result == "refused":
         return
     if not answer.fresh(now, item.max_age):
+        if item.id in case.file.given_up:
+            return
         case.stale.append(item.id)
     case.answers[item.id, index] = answer

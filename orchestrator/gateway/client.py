@@ -117,26 +117,22 @@ class GatewayClient:
         value = await self._get(seat, "log/inclusion", index=index, size=size)
         return tuple(_hash(node) for node in _listed(value, "path"))
 
-    async def verdicts(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """An approver's verdicts on cases: `{verdicts: [{case, verdict}], refused: [{case, code, detail}]}`."""
-        merged: dict[str, Any] = {"verdicts": [], "refused": []}
-        for some in _by_size(cases):
-            value = await self.send(seat, "verdicts", "verdicts", {"cases": some})
-            merged["verdicts"] += _listed(value, "verdicts")
-            merged["refused"] += _listed(value, "refused")
-        return merged
+    async def verdicts(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        """An approver's verdicts on cases: `{verdicts: [{case, verdict}], refused: [{case, code, detail, items}]}`."""
+        return await self._merged(seat, "verdicts", cases)
 
     async def updates(self, seat: SeatView, since: object) -> dict[str, Any]:
         """What an approver's officers decided or revoked since a cursor, and the next cursor."""
         return await self.send(seat, "verdicts/updates", "updates", {"since": since})
 
-    async def credentials(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The lead's credentials for cases: `{credentials: […], refused: […]}`."""
-        return await self.send(seat, "credentials", "credentials", {"cases": list(cases)})
+    async def credentials(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        """The lead's credentials for cases: `{credentials: [{case, credential, sealed}], refused: [{case, code, detail}]}`."""
+        return await self._merged(seat, "credentials", cases)
 
-    async def sheets(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """An approver's sheet: `{seat, valid_until, signature, signed: […], refused: […]}`."""
-        return await self.send(seat, "sheets", "sheets", {"cases": list(cases)})
+    async def sheets(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """An approver's sheets, one for each request that the cases take: `{seat, valid_until, signature, signed: [case…],
+        refused: [{case, code, detail, items}]}`."""
+        return [await self.send(seat, "sheets", "sheets", {"cases": some}) for some in _by_size(cases)]
 
     async def sign_publication(
         self, seat: SeatView, definition: Mapping[str, Any], texts: Mapping[str, Any], *, revision: int | None = None
@@ -155,6 +151,15 @@ class GatewayClient:
     async def sign_retirement(self, seat: SeatView, binding: int) -> bytes:
         """The seat's signature that ends a binding for new cases."""
         return _signature(await self.send(seat, "retirements/signature", "retirement", {"binding": binding}))
+
+    async def _merged(self, seat: SeatView, kind: str, cases: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        """What a request of `kind` answers, which may take several requests."""
+        merged: dict[str, list[Any]] = {kind: [], "refused": []}
+        for some in _by_size(cases):
+            value = await self.send(seat, kind, kind, {"cases": some})
+            for name, found in merged.items():
+                found += _listed(value, name)
+        return merged
 
     async def send(self, seat: SeatView, path: str, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A signed request of `kind` with a body, and what the gateway answers."""

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from orchestrator.domain.cells import NOT_ASKED, UNKNOWN
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
@@ -19,10 +20,12 @@ from orchestrator.domain.identifiers import credential_identifier
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.credential import Credential, issue_credential
+from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.mandate import Subject, open_subject
 from orchestrator.protocol.ports import ChainView
-from orchestrator.protocol.verdict import Verdict, combine, read_verdict
+from orchestrator.protocol.verdict import combine
 from orchestrator.protocol.wire import WireModel, read_model
 from orchestrator.rules.inputs import rule_values
 
@@ -41,47 +44,51 @@ class CredentialCase(CaseFile):
 class CredentialsBody(WireModel):
     """Body of a request of kind `credentials`."""
 
-    cases: list[CredentialCase]
+    cases: list[CredentialCase] = Field(max_length=MOST_CASES)
 
 
 @router.post("/{department}/credentials")
 async def credentials(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
-    """Credentials of approved cases: `{"credentials": [{case, credential, sealed}], "refused": […]}`; one a case."""
+    """Credentials of approved cases: `{"credentials": [{case, credential, sealed}], "refused": […]}`.
+
+    A verdict has one credential: asked again, the same one comes.
+    """
     asker, _ = await read_signed(request, "credentials", seat, chain)
     body = read_model(CredentialsBody, request.body, code="bad-request")
-    kept = await seat.store.rows(
-        "select case_id, jwt, sealed from credential where case_id = any(%s)", [[case.case for case in body.cases]]
-    )
-    issued = {str(row["case_id"]): row for row in kept}
-    new = [case for case in body.cases if case.case not in issued]
-    opened = await open_cases(new, seat=seat, chain=chain, reader=http.app.state.mandates, asker=asker)
-    good = [case for case in opened.values() if isinstance(case, OpenCase)]
     now = int(time.time())
+    opened = await open_cases(body.cases, seat=seat, chain=chain, reader=http.app.state.mandates, asker=asker, now=now)
+    good = [case for case in opened.values() if isinstance(case, OpenCase)]
     await fetch_answers(good, seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
-    answers = [
-        {"case": case, "credential": str(row["jwt"]), "sealed": str(row["sealed"])} for case, row in issued.items()
-    ]
-    refused = [
-        {"case": case, "code": error.code, "detail": error.detail}
-        for case, error in opened.items()
-        if isinstance(error, LianbanError)
-    ]
-    verdicts = {case.case: case.verdicts for case in new}
+    verdicts = {case.case: case.verdicts for case in body.cases}
+    issued: list[dict[str, Any]] = []
+    refused = [_refusal(case, error) for case, error in opened.items() if isinstance(error, LianbanError)]
     for case in good:
         try:
             credential = await _issue(case, verdicts[case.file.case], seat, chain, now)
-            answers.append({"case": case.file.case, "credential": credential.jwt, "sealed": credential.sealed})
+            issued.append({"case": case.file.case, "credential": credential.jwt, "sealed": credential.sealed})
         except LianbanError as error:
-            refused.append({"case": case.file.case, "code": error.code, "detail": error.detail})
-    return {"credentials": answers, "refused": refused}
+            refused.append(_refusal(case.file.case, error))
+    return {"credentials": issued, "refused": refused}
 
 
-async def _issue(case: OpenCase, verdicts: list[str], seat: Seat, chain: ChainView, now: int) -> Credential:
+def _refusal(case: str, error: LianbanError) -> dict[str, Any]:
+    return {"case": case, "code": error.code, "detail": error.detail, "detail_en": error.detail_en}
+
+
+async def _issue(case: OpenCase, tokens: list[str], seat: Seat, chain: ChainView, now: int) -> Credential:
     if case.binding.approvers[0] != seat.number:
         raise Refused("电子证照由牵头部门签发", detail_en="the lead issues the credential", code="not-lead")
-    await _require_approved(case, verdicts, chain)
+    rests_on = await _require_approved(case, tokens, seat, chain)
     day = datetime.now(BEIJING).date()
-    serial = await _serial(case.scenario.id, day.year, seat)
+    kept = await seat.store.rows(
+        "select serial, verdict, jwt, sealed, extract(year from issued_at at time zone 'Asia/Shanghai')::int as year"
+        " from credential where case_id = %s",
+        [case.file.case],
+    )
+    if kept and kept[0]["verdict"] == rests_on:
+        return Credential(jwt=str(kept[0]["jwt"]), sealed=str(kept[0]["sealed"]))
+    numbered = bool(kept) and kept[0]["year"] == day.year
+    serial = kept[0]["serial"] if numbered else await _serial(case.scenario.id, day.year, seat)
     claims, exp = _claims(case, seat, day, serial)
     ledger = chain.domain("CaseLedger")
     credential = issue_credential(
@@ -96,29 +103,42 @@ async def _issue(case: OpenCase, verdicts: list[str], seat: Seat, chain: ChainVi
         exp=exp,
         key=seat.keys.evidence,
     )
-    kept = await seat.store.rows(
+    # Of two that are issued at once for one verdict, the first one counts.
+    rows = await seat.store.rows(
         """
-        insert into credential (case_id, serial, jwt, sealed) values (%s, %s, %s, %s)
-        on conflict (case_id) do update set case_id = excluded.case_id returning jwt, sealed
+        insert into credential as c (case_id, serial, verdict, jwt, sealed) values (%s, %s, %s, %s, %s)
+        on conflict (case_id) do update
+        set verdict = excluded.verdict, serial = excluded.serial, issued_at = now(),
+            jwt = case when c.verdict = excluded.verdict then c.jwt else excluded.jwt end,
+            sealed = case when c.verdict = excluded.verdict then c.sealed else excluded.sealed end
+        returning jwt, sealed
         """,
-        [case.file.case, serial, credential.jwt, credential.sealed],
+        [case.file.case, serial, rests_on, credential.jwt, credential.sealed],
     )
-    return Credential(jwt=str(kept[0]["jwt"]), sealed=str(kept[0]["sealed"]))
+    return Credential(jwt=str(rows[0]["jwt"]), sealed=str(rows[0]["sealed"]))
 
 
-async def _require_approved(case: OpenCase, verdicts: list[str], chain: ChainView) -> None:
-    found: dict[int, Verdict] = {}
-    for number in case.binding.approvers:
-        key = (await chain.seat(number)).keyset.key("evidence")
-        for jws in verdicts:
-            try:
-                verdict = read_verdict(jws, key)
-            except Refused:
-                continue
-            if (verdict.case, verdict.sequence) == (case.file.case, case.file.sequence):
-                found[number] = verdict
-    if len(found) != len(case.binding.approvers) or combine([v.outcome for v in found.values()]) != "approve":
+async def _require_approved(case: OpenCase, tokens: list[str], seat: Seat, chain: ChainView) -> str:
+    """The hash of this seat's verdict, by which, as by all others, the case is approved on what it rests on now.
+
+    Raises Refused: "verdict-missing", "not-approved", "verdict-changed" when this seat has another verdict by now or would
+    have, "provider-down" when that cannot be told.
+    """
+    file = case.file
+    verdicts = await verdicts_of(tokens, file.case, file.sequence, case.binding, file.mandates, chain)
+    if combine([verdict.outcome for verdict, _ in verdicts.values()]) != "approve":
         raise Refused("该办件未获准予", detail_en="the verdicts do not approve the case", code="not-approved")
+    own, jws = verdicts[seat.number]
+    rows = await seat.store.rows(
+        "select jws from verdict where case_id = %s and sequence = %s", [file.case, file.sequence]
+    )
+    rested_on = {answer.hash for answer in own.answers}
+    rests_on = {answer.hash for answer in case.answers.values() if answer is not None}
+    if case.unreached and rests_on < rested_on:
+        raise Refused("数据提供部门暂不可达", detail_en="a provider is not reached", code="provider-down")
+    if not rows or rows[0]["jws"] != jws or rests_on != rested_on:
+        raise Refused("本部门意见已更新", detail_en="this seat's verdict is another by now", code="verdict-changed")
+    return jws_hash(jws)
 
 
 async def _serial(scenario: str, year: int, seat: Seat) -> int:

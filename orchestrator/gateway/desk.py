@@ -6,6 +6,7 @@ dossier is written down, and a decision is the officer's own signature inside th
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Final
 
@@ -13,23 +14,28 @@ from fastapi import APIRouter, Request
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.database import Row
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.requests import SignedRequest
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.sheets import REVOCATION_TYP
+from orchestrator.gateway.verdicts import leave_desk
 from orchestrator.protocol.jose import jws_hash, lowered, peek_jws, sign_jws, verify_jws
 from orchestrator.protocol.mandate import open_subject
 from orchestrator.protocol.officer import OfficerCertificate, certify, read_certificate, read_decision
-from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.ports import BindingView, ChainView
 from orchestrator.protocol.sheet import Status
-from orchestrator.protocol.wire import check_period, read_model, seat_ref
+from orchestrator.protocol.wire import Name, check_period, read_model, seat_ref
 
 router = APIRouter()
 
 REQUEST_TYP: Final = "lianban-desk+jwt"
 LONGEST_REQUEST: Final = 300
 CERTIFICATE_DAYS: Final = 180
+ENDED: Final = frozenset({Status.APPROVED, Status.REFUSED, Status.WITHDRAWN, Status.REVOKED})
+"""Statuses of cases that nobody has to decide any more."""
 
 
 class DeskRequest(BaseModel):
@@ -43,23 +49,28 @@ class DeskRequest(BaseModel):
     iat: int
     exp: int
     case: str | None = None
+    mandate: str | None = None
+    """With a decision: the newest mandate of the case that the officer looked at."""
     decision: str | None = None
     """The officer's decision, a JWS of its own: it goes into the verdict."""
-    materials_wanted: list[str] = Field(default_factory=list)
+    materials_wanted: list[Name] = Field(default_factory=list)
     reason: str | None = None
 
 
 @router.post("/{department}/desk/queue")
 async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Cases that wait for an officer, oldest first, with what the rules propose."""
+    """Cases that wait for an officer, oldest first, with what the rules propose. Those that have ended leave the desk."""
     await _officer(request, seat, chain)
     rows = await seat.store.rows(
         """
-        select case_id as "case", sequence, scenario, proposed, rows, materials_wanted, since from queue_item
+        select case_id as "case", sequence, mandate, scenario, proposed, rows, materials_wanted, since from queue_item
         where done_at is null order by since limit 200
         """
     )
-    return {"cases": rows}
+    found = await asyncio.gather(*(chain.status_of(str(row["case"])) for row in rows))
+    ended = [str(row["case"]) for row, (status, _, _) in zip(rows, found, strict=True) if status in ENDED]
+    await leave_desk(ended, seat)
+    return {"cases": [row for row in rows if row["case"] not in ended]}
 
 
 @router.post("/{department}/desk/case")
@@ -73,6 +84,7 @@ async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Re
     return {
         "case": row["case_id"],
         "sequence": row["sequence"],
+        "mandate": row["mandate"],
         "scenario": row["scenario"],
         "proposed": row["proposed"],
         "rows": [
@@ -99,7 +111,7 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
     key = seat.keyset.key("evidence")
     decision, certificate = read_decision(asked.decision, asked.certificate, seat=seat.number, jwk=key)
     row = await _item(decision.case, seat)
-    if certificate.kid != officer.kid or decision.sequence != row["sequence"]:
+    if certificate.kid != officer.kid or (decision.sequence, asked.mandate) != (row["sequence"], row["mandate"]):
         raise Refused(
             "办件状态已变化,请刷新后再办理",
             detail_en="the case has moved on; look at it again",
@@ -108,6 +120,14 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         )
     if decision.outcome == "return" and not (asked.materials_wanted or decision.rows):
         raise _missing("materials_wanted", "需补正的内容", "what is to be supplied")
+    known = {material.id for material in (await _scenario(row, seat, chain)).materials}
+    if not known.issuperset(asked.materials_wanted):
+        raise Invalid(
+            field="materials_wanted",
+            detail="本场景没有这种材料",
+            detail_en="this scenario has no such material",
+            remedy=" / ".join(sorted(known)),
+        )
     await seat.store.rows(
         """
         with decided as (
@@ -120,7 +140,7 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         ), left_desk as (
             update queue_item set done_at = now() where case_id = %s
         )
-        insert into desk_update (case_id, sequence) select case_id, sequence from decided
+        insert into desk_update (case_id, sequence, operator) select case_id, sequence, %s from decided
         """,
         [
             decision.case,
@@ -131,6 +151,7 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
             lowered(asked.decision),
             Jsonb(asked.materials_wanted),
             decision.case,
+            row["operator"],
         ],
     )
     return {"case": decision.case, "sequence": decision.sequence, "outcome": decision.outcome}
@@ -143,7 +164,8 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
     if asked.case is None or not asked.reason:
         raise _missing("reason", "撤销理由", "the reason")
     status, sequence, number = await chain.status_of(asked.case)
-    if status != Status.APPROVED or (await chain.binding(number)).approvers[0] != seat.number:
+    binding = await chain.binding(number) if status == Status.APPROVED else None
+    if binding is None or binding.approvers[0] != seat.number:
         raise Refused(
             "该办件不是本部门牵头的已准予办件",
             detail_en="this is no approved case that this seat leads",
@@ -162,8 +184,8 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         key=seat.keys.evidence,
     )
     await seat.store.rows(
-        "insert into desk_update (case_id, sequence, revocation) values (%s, %s, %s)",
-        [asked.case, sequence + 1, order],
+        "insert into desk_update (case_id, sequence, revocation, operator) values (%s, %s, %s, %s)",
+        [asked.case, sequence + 1, order, binding.operator],
     )
     return {"case": asked.case, "order": jws_hash(order), "officer": officer.sub}
 
@@ -215,28 +237,33 @@ async def _officer(request: SignedRequest, seat: Seat, chain: ChainView) -> tupl
     return certificate, unproven
 
 
-async def _item(case: str | None, seat: Seat) -> dict[str, Any]:
+async def _item(case: str | None, seat: Seat) -> Row:
     rows = await seat.store.rows("select * from queue_item where case_id = %s and done_at is null", [case])
     if not rows:
         raise Refused("该办件不在待办中", detail_en="this case does not wait for an officer", code="not-found")
-    return dict(rows[0])
+    return rows[0]
 
 
-async def _open(row: dict[str, Any], seat: Seat, chain: ChainView, http: Request) -> OpenCase:
+async def _open(row: Row, seat: Seat, chain: ChainView, http: Request) -> OpenCase:
     file = CaseFile.model_validate(row["file"])
-    binding_operator = await _operator_of(file, chain)
-    opened = await open_cases([file], seat=seat, chain=chain, reader=http.app.state.mandates, asker=binding_operator)
+    # The file came from the operator when the case was queued.
+    operator, now = await chain.seat((await _binding(row, chain)).operator), int(time.time())
+    opened = await open_cases([file], seat=seat, chain=chain, reader=http.app.state.mandates, asker=operator, now=now)
     case = opened[file.case]
     if not isinstance(case, OpenCase):
         raise case
-    await fetch_answers([case], seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=int(time.time()))
+    await fetch_answers([case], seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
     return case
 
 
-async def _operator_of(file: CaseFile, chain: ChainView) -> Any:
-    """The operator's seat: the file came from it when the case was queued."""
-    binding = await chain.binding(int(peek_jws(file.mandates[-1])[1]["binding"]))
-    return await chain.seat(binding.operator)
+async def _binding(row: Row, chain: ChainView) -> BindingView:
+    """The binding of a case of the desk, whose mandates were verified when it was queued."""
+    return await chain.binding(int(peek_jws(row["file"]["mandates"][-1])[1]["binding"]))
+
+
+async def _scenario(row: Row, seat: Seat, chain: ChainView) -> Scenario:
+    version = (await _binding(row, chain)).version
+    return (await seat.scenarios.of([version], seat.store))[version]
 
 
 def _subjects(case: OpenCase, seat: Seat) -> dict[str, list[dict[str, Any]]]:

@@ -28,7 +28,7 @@ class OfficerClient:
         self._certificate = certificate
 
     async def queue(self) -> list[dict[str, Any]]:
-        """Cases that wait for an officer: {case, sequence, scenario, proposed, rows, materials_wanted, since}."""
+        """Cases that wait for an officer: {case, sequence, mandate, scenario, proposed, rows, materials_wanted, since}."""
         found: list[dict[str, Any]] = (await self._post("queue", {}))["cases"]
         return found
 
@@ -55,7 +55,10 @@ class OfficerClient:
             iat=int(time.time()),
             key=self._key,
         )
-        return await self._post("decisions", {"decision": decision, "materials_wanted": list(materials_wanted)})
+        return await self._post(
+            "decisions",
+            {"mandate": item["mandate"], "decision": decision, "materials_wanted": list(materials_wanted)},
+        )
 
     async def revoke(self, case: str, reason: str) -> dict[str, Any]:
         """Orders the revocation of an approval that the seat leads."""

@@ -10,27 +10,42 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from psycopg.types.json import Jsonb
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from orchestrator.database import Row
 from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.domain.merkle import DossierTree, Leaf
-from orchestrator.gateway.gate import Presented
+from orchestrator.gateway.casefile import mandates_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.jose import jws_hash, verify_jws
-from orchestrator.protocol.mandate import check_chain
+from orchestrator.protocol.mandate import Mandate
 from orchestrator.protocol.ports import BindingView, ChainView
 from orchestrator.protocol.sheet import Transition, sheet_digest
-from orchestrator.protocol.verdict import STATUSES, Verdict, combine, read_verdict
-from orchestrator.protocol.wire import Hex32, Name, Sequence16, WireModel, read_model
+from orchestrator.protocol.verdict import STATUSES, combine
+from orchestrator.protocol.wire import (
+    CLOCK_SKEW,
+    BindingNumber,
+    Hex32,
+    Name,
+    Sequence16,
+    WireModel,
+    distinct,
+    read_model,
+)
 
 router = APIRouter()
 
 VALID_SECONDS: Final = 120
-"""How long a sheet can land. Until then no other outcome of the same case and number is signed."""
+"""How long a sheet can land. Until then, and for as long as clocks may differ, no other outcome of the same case and number
+is signed."""
+
+MOST_LEAVES: Final = 4096
+"""Entries of one dossier."""
 
 REVOCATION_TYP: Final = "lianban-revocation+jwt"
 
@@ -49,8 +64,8 @@ class SheetCase(WireModel):
     case: Hex32
     sequence: Sequence16
     status: int = Field(ge=1, le=6)
-    binding: int
-    leaves: list[LeafBody]
+    binding: BindingNumber
+    leaves: list[LeafBody] = Field(min_length=1, max_length=MOST_LEAVES)
     root: Hex32
     verdicts: list[str]
     mandates: list[str]
@@ -61,7 +76,14 @@ class SheetCase(WireModel):
 class SheetsBody(WireModel):
     """Body of a request of kind `sheets`."""
 
-    cases: list[SheetCase] = Field(min_length=1, max_length=256)
+    cases: list[SheetCase] = Field(min_length=1, max_length=MOST_CASES)
+
+    @field_validator("cases")
+    @classmethod
+    def _each_once(cls, value: list[SheetCase]) -> list[SheetCase]:
+        if not distinct(case.case for case in value):
+            raise ValueError("a case comes twice")
+        return value
 
 
 @router.post("/{department}/sheets")
@@ -82,8 +104,8 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
     for case in body.cases:
         try:
             binding = await _binding(case, asker.number, seat, chain)
-            _check_mandates(case, read)
-            await _check_status(case, binding, mine, seat, chain, read, now)
+            newest = _newest_mandate(case, read, chain)
+            await _check_status(case, binding, newest, mine, seat, chain, read, now)
             _check_dossier(case, before.get(case.case, []))
             _check_single(case, before.get(case.case, []), now)
             good.append(case)
@@ -125,16 +147,16 @@ class StaleEvidence(Refused):
         self.items = items
 
 
-async def _mine(cases: Sequence[SheetCase], seat: Seat) -> dict[tuple[str, int], Any]:
+async def _mine(cases: Sequence[SheetCase], seat: Seat) -> dict[tuple[str, int], Row]:
     rows = await seat.store.rows("select * from verdict where case_id = any(%s)", [[case.case for case in cases]])
     return {(str(row["case_id"]), int(str(row["sequence"]))): row for row in rows}
 
 
-async def _outcomes(cases: Sequence[SheetCase], seat: Seat) -> dict[str, list[Any]]:
+async def _outcomes(cases: Sequence[SheetCase], seat: Seat) -> dict[str, list[Row]]:
     rows = await seat.store.rows(
         "select * from outcome where case_id = any(%s) order by sequence", [[case.case for case in cases]]
     )
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(str(row["case_id"]), []).append(row)
     return found
@@ -147,21 +169,18 @@ async def _binding(case: SheetCase, asker: int, seat: Seat, chain: ChainView) ->
     return binding
 
 
-def _check_mandates(case: SheetCase, read: MandatesRead) -> None:
-    presented = []
-    for jws in case.mandates:
-        verdict = read.verdicts.get(jws_hash(jws))
-        if not isinstance(verdict, Presented):
-            raise Refused("授权书无效", detail_en="a mandate does not hold", code="bad-mandate")
-        presented.append((jws, verdict.mandate))
-    if not presented or check_chain(presented) != case.case or presented[-1][1].binding != case.binding:
-        raise Refused("授权书不属于该办件", detail_en="the mandates are of another case", code="wrong-case")
+def _newest_mandate(case: SheetCase, read: MandatesRead, chain: ChainView) -> Mandate:
+    newest = mandates_of(case.case, case.mandates, read, chain)[-1]
+    if newest.binding != case.binding:
+        raise Refused("授权书属于其他落地", detail_en="the mandates are for another binding", code="wrong-binding")
+    return newest
 
 
 async def _check_status(
     case: SheetCase,
     binding: BindingView,
-    mine: dict[tuple[str, int], Any],
+    newest: Mandate,
+    mine: dict[tuple[str, int], Row],
     seat: Seat,
     chain: ChainView,
     read: MandatesRead,
@@ -169,85 +188,76 @@ async def _check_status(
 ) -> None:
     """That the status is what the verdicts, the applicant or an officer of this seat decided."""
     status, lead = Status(case.status), binding.approvers[0] == seat.number
-    newest = read.verdicts[jws_hash(case.mandates[-1])]
-    withdrawn = isinstance(newest, Presented) and newest.mandate.kind == "withdrawal"
     if status == Status.WITHDRAWN:
-        if not withdrawn or not lead:
+        if newest.kind != "withdrawal" or not lead:
             raise Refused("没有撤回授权", detail_en="nobody withdrew, or this seat does not lead", code="not-withdrawn")
+        if not read.identities[binding.identity].active:
+            raise Refused("身份认证席位已停用", detail_en="the identity seat is not active", code="identity-suspended")
         return
-    if withdrawn:
-        raise Refused("办件已撤回", detail_en="the applicant has withdrawn", code="withdrawn")
     if status == Status.REVOKED:
         _check_order(case, seat, lead)
         return
-    verdicts = await _verdicts(case, binding, chain)
-    if STATUSES[combine([verdict.outcome for verdict in verdicts.values()])] != status:
+    if newest.kind == "withdrawal":
+        raise _withdrawn()
+    verdicts = await verdicts_of(case.verdicts, case.case, case.sequence, binding, case.mandates, chain)
+    if STATUSES[combine([verdict.outcome for verdict, _ in verdicts.values()])] != status:
         raise Refused("状态与审批意见不符", detail_en="the status is not what the verdicts say", code="wrong-status")
     if status == Status.ACCEPTED and not lead:
         raise Refused("受理由牵头部门签批", detail_en="the lead accepts", code="not-lead")
     own = mine.get((case.case, case.sequence))
-    if own is None or str(own["jws"]) not in case.verdicts:
+    if own is None or own["jws"] != verdicts[seat.number][1]:
         raise Refused("本部门意见已更新", detail_en="this seat's verdict is another by now", code="verdict-changed")
     stale = sorted({entry["item"] for entry in own["answers"] if entry["until"] < now})
-    if stale and verdicts[seat.number].officer is None and status != Status.ACCEPTED:
+    if stale and status != Status.ACCEPTED:
         raise StaleEvidence(stale)
-
-
-async def _verdicts(case: SheetCase, binding: BindingView, chain: ChainView) -> dict[int, Verdict]:
-    """One verdict of every approver on this case, number and mandates, each signed by its seat."""
-    found: dict[int, Verdict] = {}
-    hashes = tuple(jws_hash(jws) for jws in case.mandates)
-    unread = list(case.verdicts)
-    for number in binding.approvers:
-        key = (await chain.seat(number)).keyset.key("evidence")
-        for jws in unread:
-            try:
-                verdict = read_verdict(jws, key)
-            except Refused:
-                continue
-            place = (verdict.iss, verdict.case, verdict.sequence, verdict.binding, tuple(verdict.mandates))
-            if place == (f"seat:{number}", case.case, case.sequence, case.binding, hashes):
-                found[number] = verdict
-                break
-    if len(found) != len(binding.approvers):
-        raise Refused("缺少审批意见", detail_en="a verdict is missing or does not hold", code="verdict-missing")
-    return found
 
 
 def _check_order(case: SheetCase, seat: Seat, lead: bool) -> None:
     if case.order is None or not lead:
         raise Refused("没有撤销决定", detail_en="there is no order to revoke", code="no-order")
     order = verify_jws(case.order, typ=REVOCATION_TYP, jwk=seat.keyset.key("evidence"))
-    if order.get("case") != case.case:
+    if (order.get("case"), order.get("sequence")) != (case.case, case.sequence):
         raise Refused("撤销决定属于其他办件", detail_en="the order is about another case", code="no-order")
 
 
-def _check_dossier(case: SheetCase, before: Sequence[Any]) -> None:
+def _check_dossier(case: SheetCase, before: Sequence[Row]) -> None:
     """That the root is the leaves', and that the dossier holds all it must, the earlier one included."""
     leaves = {(leaf.kind, leaf.salt, leaf.content) for leaf in case.leaves}
-    tree = DossierTree(
-        [Leaf(kind=leaf.kind, salt=from_hex(leaf.salt), content=from_hex(leaf.content)) for leaf in case.leaves]
-    )
-    if to_hex(tree.root) != case.root:
+    try:
+        root = DossierTree(
+            Leaf(kind=leaf.kind, salt=from_hex(leaf.salt), content=from_hex(leaf.content)) for leaf in case.leaves
+        ).root
+    except ValueError:
+        root = b""  # an entry comes twice
+    if to_hex(root) != case.root:
         raise Refused("案卷根与内容不符", detail_en="the root is not the leaves'", code="wrong-root")
     contents = {(leaf.kind, leaf.content) for leaf in case.leaves}
-    needed = {("mandate", jws_hash(jws)) for jws in case.mandates} | {
-        ("verdict", jws_hash(jws)) for jws in case.verdicts
-    }
+    needed = {("mandate", jws_hash(jws)) for jws in case.mandates}
+    needed |= {("verdict", jws_hash(jws)) for jws in case.verdicts}
+    if case.status == Status.REVOKED and case.order is not None:
+        needed.add(("revocation", jws_hash(case.order)))
     if not needed <= contents:
-        raise Refused("案卷不完整", detail_en="the dossier lacks a mandate or verdict", code="dossier-incomplete")
+        raise Refused(
+            "案卷不完整", detail_en="the dossier lacks a mandate, verdict or order", code="dossier-incomplete"
+        )
     for row in before:
-        if int(row["sequence"]) < case.sequence and not {tuple(leaf) for leaf in row["leaves"]} <= leaves:
+        if row["sequence"] < case.sequence and not {tuple(leaf) for leaf in row["leaves"]} <= leaves:
             raise Refused("案卷缺少先前内容", detail_en="the dossier lost what it held", code="dossier-shrunk")
 
 
-def _check_single(case: SheetCase, before: Sequence[Any], now: int) -> None:
+def _check_single(case: SheetCase, before: Sequence[Row], now: int) -> None:
     for row in before:
-        same = (int(row["status"]), str(row["root"])) == (case.status, case.root)
-        if int(row["sequence"]) == case.sequence and not same and int(row["valid_until"]) >= now:
+        if row["status"] == Status.WITHDRAWN and case.status not in (Status.WITHDRAWN, Status.REVOKED):
+            raise _withdrawn()
+        same = (row["status"], row["root"]) == (case.status, case.root)
+        if row["sequence"] == case.sequence and not same and row["valid_until"] + CLOCK_SKEW >= now:
             raise Refused(
                 "该办件此步已签批其他结果", detail_en="another outcome was signed already", code="other-outcome"
             )
+
+
+def _withdrawn() -> Refused:
+    return Refused("办件已撤回", detail_en="the applicant has withdrawn", code="withdrawn")
 
 
 async def _keep(
@@ -279,7 +289,7 @@ async def _keep(
         where outcome.valid_until < %s or (outcome.status = excluded.status and outcome.root = excluded.root)
         returning case_id
         """,
-        [Jsonb(rows), now],
+        [Jsonb(rows), now - CLOCK_SKEW],
     )
     names = {str(row["case_id"]) for row in kept}
     return [case for case in cases if case.case in names], [case.case for case in cases if case.case not in names]

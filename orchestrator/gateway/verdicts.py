@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from psycopg.types.json import Jsonb
+from pydantic import Field
 
 from orchestrator.domain.canonical import canonical, sha256, to_hex
-from orchestrator.domain.errors import Invalid, LianbanError
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.officer import read_decision
-from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.ports import BindingView, ChainView
 from orchestrator.protocol.sheet import Status
-from orchestrator.protocol.verdict import AnswerRef, MaterialRef, OfficerDecision, Verdict, sign_verdict
+from orchestrator.protocol.verdict import AnswerRef, MaterialRef, OfficerDecision, Verdict, read_verdict, sign_verdict
 from orchestrator.protocol.wire import WireModel, read_model, seat_ref
 from orchestrator.rules.engine import ENGINE, Decision, Rules
 from orchestrator.rules.inputs import rule_values
 
 router = APIRouter()
 
-MOST_UPDATES = 1000
+MOST_CASES: Final = 256
+MOST_UPDATES: Final = 1000
 
 
 class VerdictsBody(WireModel):
     """Body of a request of kind `verdicts`."""
 
-    cases: list[CaseFile]
+    cases: list[CaseFile] = Field(max_length=MOST_CASES)
 
 
 class UpdatesBody(WireModel):
@@ -77,20 +80,22 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
     body = read_model(VerdictsBody, request.body, code="bad-request")
     reader: MandateReader = http.app.state.mandates
     now = int(time.time())
-    opened = await open_cases(body.cases, seat=seat, chain=chain, reader=reader, asker=asker)
+    opened = await open_cases(body.cases, seat=seat, chain=chain, reader=reader, asker=asker, now=now)
+    given = await _given(opened, seat)
     refused = [_refusal(case, error) for case, error in opened.items() if isinstance(error, LianbanError)]
     good = [case for case in opened.values() if isinstance(case, OpenCase)]
     await fetch_answers(good, seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
-    stale = [case for case in good if case.stale]
-    refused += [
-        {"case": case.file.case, "code": "stale-evidence", "detail": "", "items": sorted(set(case.stale))}
-        for case in stale
-    ]
-    judged, faulty = await _judge([case for case in good if not case.stale], seat, http.app.state.rules)
+    ready = []
+    for case in good:
+        if case.unreached or case.stale:
+            refused.append(_waiting(case))
+        else:
+            ready.append(case)
+    judged, faulty = await _judge(ready, seat, http.app.state.rules)
     refused += [_refusal(case, error) for case, error in faulty]
-    signed = await _sign(judged, seat, now)
+    signed = await _sign(judged, given, seat, now)
     await _queue([each for each in judged if each.outcome == "manual"], seat, chain)
-    await _leave_desk([each.case.file.case for each in judged if each.outcome != "manual"], seat)
+    await leave_desk([each.case.file.case for each in judged if each.outcome != "manual"], seat)
     return Response(
         orjson.dumps(
             {"verdicts": [{"case": case, "verdict": jws} for case, jws in signed.items()], "refused": refused}
@@ -102,11 +107,11 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
 @router.post("/{department}/verdicts/updates")
 async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """What officers decided or revoked since a cursor, for cases under bindings that the asker operates."""
-    await read_signed(request, "updates", seat, chain)
+    asker, _ = await read_signed(request, "updates", seat, chain)
     since = read_model(UpdatesBody, request.body, code="bad-request").since
     rows = await seat.store.rows(
-        "select id, case_id, sequence, revocation from desk_update where id > %s order by id limit %s",
-        [since, MOST_UPDATES],
+        "select id, case_id, sequence, revocation from desk_update where id > %s and operator = %s order by id limit %s",
+        [since, asker.number, MOST_UPDATES],
     )
     found = []
     for row in rows:
@@ -114,6 +119,54 @@ async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[
         entry |= {"order": row["revocation"]} if row["revocation"] else {"decided": True}
         found.append(entry)
     return {"updates": found, "next": rows[-1]["id"] if rows else since}
+
+
+async def verdicts_of(
+    tokens: Sequence[str], case: str, sequence: int, binding: BindingView, mandates: Sequence[str], chain: ChainView
+) -> dict[int, tuple[Verdict, str]]:
+    """One verdict of every approver of the binding on this case, number and mandates, each signed by its seat.
+
+    Raises Refused("verdict-missing").
+    """
+    found: dict[int, tuple[Verdict, str]] = {}
+    hashes = tuple(jws_hash(jws) for jws in mandates)
+    for number in binding.approvers:
+        key = (await chain.seat(number)).keyset.key("evidence")
+        for jws in tokens:
+            try:
+                verdict = read_verdict(jws, key)
+            except (Refused, Invalid):  # another seat's, or none at all
+                continue
+            place = (verdict.iss, verdict.case, verdict.sequence, verdict.binding, verdict.mandates)
+            if place == (seat_ref(number), case, sequence, binding.number, hashes):
+                found[number] = verdict, jws
+                break
+    if len(found) != len(binding.approvers):
+        raise Refused("缺少审批意见", detail_en="a verdict is missing or does not hold", code="verdict-missing")
+    return found
+
+
+async def _given(opened: dict[str, OpenCase | LianbanError], seat: Seat) -> dict[tuple[str, int], tuple[str, str]]:
+    """The verdicts that this seat has given on the cases, with the hash of what they rest on, by case and number.
+
+    A case that comes without a mandate which this seat has judged before is refused: whoever carries the cases cannot take
+    back what the applicant has changed.
+    """
+    rows = await seat.store.rows(
+        "select case_id, sequence, inputs, jws from verdict where case_id = any(%s)", [list(opened)]
+    )
+    given = {}
+    for row in rows:
+        name, jws = str(row["case_id"]), str(row["jws"])
+        given[name, int(str(row["sequence"]))] = str(row["inputs"]), jws
+        case = opened[name]
+        if isinstance(case, OpenCase):
+            brought = {jws_hash(each) for each in case.file.mandates}
+            if not brought >= set(peek_jws(jws)[1]["mandates"]):
+                opened[name] = Refused(
+                    "申请人此后另有授权", detail_en="the applicant has signed another mandate since", code="superseded"
+                )
+    return given
 
 
 async def _judge(
@@ -126,9 +179,15 @@ async def _judge(
     judged: list[Judged] = []
     faulty: list[tuple[str, LianbanError]] = []
     for (_, role), group in by_version.items():
-        values = [rule_values(case.scenario, case.facts()) for case in group]
-        results = await rules.of(group[0]).decide_many(role, values)
-        for case, result in zip(group, results, strict=True):
+        values: dict[str, Mapping[str, Any]] = {}
+        for case in group:
+            try:
+                values[case.file.case] = rule_values(case.scenario, case.facts())
+            except Invalid as error:
+                faulty.append((case.file.case, error))
+        readable = [case for case in group if case.file.case in values]
+        results = await rules.of(group[0]).decide_many(role, list(values.values()))
+        for case, result in zip(readable, results, strict=True):
             if isinstance(result, Invalid):
                 faulty.append((case.file.case, result))
             else:
@@ -172,21 +231,19 @@ def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, 
     )
 
 
-async def _sign(judged: Sequence[Judged], seat: Seat, now: int) -> dict[str, str]:
-    """Verdicts by case. The same inputs give the same verdict again; what a sheet was signed for stays."""
-    ids = [each.case.file.case for each in judged]
-    kept = {
-        (row["case_id"], row["sequence"]): row
-        for row in await seat.store.rows("select * from verdict where case_id = any(%s)", [ids])
-    }
+async def _sign(
+    judged: Sequence[Judged], given: Mapping[tuple[str, int], tuple[str, str]], seat: Seat, now: int
+) -> dict[str, str]:
+    """Verdicts by case. The same inputs give the same verdict again; others replace what was given before. A sheet that was
+    signed meanwhile holds this seat to its outcome until it can no longer land."""
     signed: dict[str, str] = {}
     rows = []
     for each in judged:
         file = each.case.file
         inputs = to_hex(sha256(canonical([each.decision.inputs_hash, _basis(each)])))
-        before = kept.get((file.case, file.sequence))
-        if before is not None and before["inputs"] == inputs:
-            signed[file.case] = str(before["jws"])
+        before = given.get((file.case, file.sequence))
+        if before is not None and before[0] == inputs:
+            signed[file.case] = before[1]
             continue
         jws = sign_verdict(_verdict(each, seat, now), seat.keys.evidence)
         signed[file.case] = jws
@@ -263,9 +320,9 @@ def _verdict(each: Judged, seat: Seat, now: int) -> Verdict:
 
 async def _queue(manual: Sequence[Judged], seat: Seat, chain: ChainView) -> None:
     """Puts cases that wait for an officer on the desk; a case that is there gets its newest state."""
+    statuses = await asyncio.gather(*(chain.status_of(each.case.file.case) for each in manual))
     rows = []
-    for each in manual:
-        status, _, _ = await chain.status_of(each.case.file.case)
+    for each, (status, _, _) in zip(manual, statuses, strict=True):
         # An accepted case waits under its present number; any other is first accepted under it.
         sequence = each.case.file.sequence + (0 if status == Status.ACCEPTED else 1)
         rows.append(
@@ -273,6 +330,7 @@ async def _queue(manual: Sequence[Judged], seat: Seat, chain: ChainView) -> None
                 "case_id": each.case.file.case,
                 "sequence": sequence,
                 "mandate": each.case.mandate_hash,
+                "operator": each.case.binding.operator,
                 "scenario": each.case.scenario.id,
                 "proposed": each.decision.proposed,
                 "rows": list(each.rows),
@@ -285,10 +343,10 @@ async def _queue(manual: Sequence[Judged], seat: Seat, chain: ChainView) -> None
     if rows:
         await seat.store.rows(
             """
-            insert into queue_item (case_id, sequence, mandate, scenario, proposed, rows, materials_wanted, file)
-            select q.case_id, q.sequence, q.mandate, q.scenario, q.proposed, q.rows, q.materials_wanted, q.file
-            from jsonb_to_recordset(%s) as q(case_id text, sequence int, mandate text, scenario text, proposed text,
-                                             rows jsonb, materials_wanted jsonb, file jsonb)
+            insert into queue_item (case_id, sequence, mandate, operator, scenario, proposed, rows, materials_wanted, file)
+            select q.case_id, q.sequence, q.mandate, q.operator, q.scenario, q.proposed, q.rows, q.materials_wanted, q.file
+            from jsonb_to_recordset(%s) as q(case_id text, sequence int, mandate text, operator int, scenario text,
+                                             proposed text, rows jsonb, materials_wanted jsonb, file jsonb)
             on conflict (case_id) do update
             set sequence = excluded.sequence, mandate = excluded.mandate, proposed = excluded.proposed,
                 rows = excluded.rows, materials_wanted = excluded.materials_wanted, file = excluded.file, done_at = null
@@ -297,12 +355,23 @@ async def _queue(manual: Sequence[Judged], seat: Seat, chain: ChainView) -> None
         )
 
 
-async def _leave_desk(cases: list[str], seat: Seat) -> None:
+async def leave_desk(cases: list[str], seat: Seat) -> None:
     """Cases that no longer wait for an officer."""
     if cases:
         await seat.store.rows(
             "update queue_item set done_at = now() where case_id = any(%s) and done_at is null", [cases]
         )
+
+
+def _waiting(case: OpenCase) -> dict[str, Any]:
+    """Why a case is not judged now: a provider is not reached, or what it said last is too old."""
+    down = bool(case.unreached)
+    error = Refused(
+        "数据提供部门暂不可达" if down else "核验数据已过时效",
+        detail_en="a provider is not reached" if down else "an answer is too old",
+        code="provider-down" if down else "stale-evidence",
+    )
+    return _refusal(case.file.case, error) | {"items": sorted({*case.unreached, *case.stale})}
 
 
 def _refusal(case: str, error: LianbanError) -> dict[str, Any]:

@@ -35,6 +35,11 @@ async def case_files(context: Context, claimed: list[CaseRow]) -> dict[str, dict
     async with context.pool.connection() as connection:
         mandates = await cases.mandates(connection, ids)
         materials = await evidence.materials(connection, ids)
+        questions = await evidence.questions(connection, ids)
+    given_up: dict[str, set[str]] = defaultdict(set)
+    for question in questions:
+        if question.state in ("unavailable", "brought"):
+            given_up[question.case_id].add(question.item)
     return {
         case.id: {
             "case": case.id,
@@ -43,6 +48,7 @@ async def case_files(context: Context, claimed: list[CaseRow]) -> dict[str, dict
             "situation": {"values": case.situation, "salt": case.situation_salt},
             "form": case.form,
             "materials": materials[case.id],
+            "given_up": sorted(given_up[case.id]),
         }
         for case in claimed
     }
@@ -62,7 +68,7 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
     await asyncio.gather(*(_verdicts(context, seat, rows, files, found, problems) for seat, rows in by_seat.items()))
 
     moves, rows, events = [], [], []
-    stale: dict[str, list[str]] = {}
+    asked_again: dict[str, list[str]] = {}
     for case in claimed:
         verdicts = found[case.id]
         for seat, (verdict, jws) in verdicts.items():
@@ -80,24 +86,26 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
             )
         if len(verdicts) < len(approvers[case.id]):
             error = problems.get(case.id, {"code": "approver-down"})
-            if error["code"] == "stale-evidence":
-                stale[case.id] = error["items"]
-                moves.append(Move(case_id=case.id, stage="gather", error=error))
-                continue
             delay = min(context.pace.retry_first * 2 ** min(case.attempts, 20), context.pace.retry_most)
+            if error["code"] in ("stale-evidence", "provider-down"):
+                # Asked again, so that a department that is down is waited for as long as any other.
+                asked_again[case.id] = error["items"]
+                wait = delay if error["code"] == "provider-down" else 0.0
+                moves.append(Move(case_id=case.id, stage="gather", delay=wait, error=error))
+                continue
             moves.append(Move(case_id=case.id, stage="decide", delay=delay, error=error))
             continue
         outcome = combine([verdict.outcome for verdict, _ in verdicts.values()])
         reasons = sorted({row for verdict, _ in verdicts.values() for row in verdict.rows})
-        events.append((case.id, "decided", {"outcome": outcome, "rows": reasons}))
         if outcome == "manual" and case.status == Status.ACCEPTED:
             moves.append(Move(case_id=case.id, stage="waiting", outcome=outcome))
         else:
+            events.append((case.id, "decided", {"outcome": outcome, "rows": reasons}))
             moves.append(Move(case_id=case.id, stage="seal", target=int(TARGETS[outcome]), outcome=outcome))
     async with context.pool.connection() as connection:
         await evidence.add_verdicts(connection, rows)
         await cases.note(connection, events)
-        for case_id, items in stale.items():
+        for case_id, items in asked_again.items():
             await evidence.ask_again(connection, [case_id], items=items)
     return moves
 
@@ -135,6 +143,7 @@ async def take_updates(context: Context) -> int:
 
 
 async def _updates(context: Context, number: int) -> int:
+    """A case that is not waiting yet needs no waking: it asks for verdicts again before it comes to rest (`push`)."""
     name = f"officers:{number}"
     async with context.pool.connection() as connection:
         since = await batches.cursor_value(connection, name)
@@ -147,13 +156,14 @@ async def _updates(context: Context, number: int) -> int:
     decided = [entry["case"] for entry in answer["updates"] if "decided" in entry]
     revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
     async with context.pool.connection() as connection:
-        if decided:
-            await evidence.ask_again(connection, decided)
-            await cases.note(connection, [(case_id, "officer-decided", {"seat": number}) for case_id in decided])
-        woken = await cases.wake(connection, decided, "gather", only=["waiting", "gather", "decide"])
+        if await cases.held(connection, decided, "decide"):
+            return 0  # a verdict asked for before the decision may be on its way: once more when it has come
+        woken = await cases.wake(connection, decided, "gather", only=["waiting"])
+        if woken:
+            await evidence.ask_again(connection, woken)
+            await cases.note(connection, [(case_id, "officer-decided", {"seat": number}) for case_id in woken])
         if revoked:
             await cases.revoke(connection, revoked)
             await cases.note(connection, [(case_id, "revocation-ordered", {"seat": number}) for case_id in revoked])
-        if len(woken) == len(decided):
-            await batches.set_cursor(connection, name, answer["next"])
+        await batches.set_cursor(connection, name, answer["next"])
     return len(woken) + len(revoked)

@@ -18,7 +18,7 @@ from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Refused
 from orchestrator.protocol.mandate import salted_hash
 from orchestrator.protocol.sealing import SealingKey, material_info, seal, unseal
-from orchestrator.protocol.wire import Base64Url, Hex32, Listed, Name, SeatText, WireModel
+from orchestrator.protocol.wire import Base64Url, Hex32, Listed, Name, SeatText, WireModel, read_model
 
 PADDING: Final = 1024
 """Sealed materials and forms are padded to a multiple of this many bytes."""
@@ -113,7 +113,7 @@ def seal_form(
 
 def open_form(sealed: SealedForm, *, seat: int, key: SealingKey) -> FormContent:
     """The form as `seat` may read it. Raises Refused as `open_material`; Invalid for a faulty field."""
-    return FormContent.model_validate(_open(FORM, sealed.hash, sealed.sealed, seat, key))
+    return read_model(FormContent, _open(FORM, sealed.hash, sealed.sealed, seat, key), code="bad-form")
 
 
 def _seal(
