@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.canonical import to_hex
+from orchestrator.domain.errors import Unavailable
 from orchestrator.ledger.abi import ContractAbi
 from orchestrator.ledger.artifacts import load_artifact
 from orchestrator.ledger.rpc import Rpc
@@ -119,6 +120,10 @@ class Follower:
             [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
             + [("eth_getTransactionReceipt", [tx]) for tx in hashes]
         )
+        if None in answers:
+            raise Unavailable(
+                "链在读取时发生重组", detail_en="the chain was reorganised while it was read", code="chain-moved"
+            )
         blocks = [
             {"number": int(block["number"], 16), "hash": block["hash"], "parent": block["parentHash"]}
             for block in answers[: len(numbers)]

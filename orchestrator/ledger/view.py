@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
 from eth_utils.address import to_checksum_address
 
 from orchestrator.domain.canonical import from_hex, keccak, to_hex
@@ -24,6 +25,8 @@ from orchestrator.protocol.keyset import Keyset
 from orchestrator.protocol.ports import BindingView, SeatView
 from orchestrator.protocol.sheet import Domain, Status
 
+_log = structlog.get_logger(__name__)
+
 CONTRACTS = {"Consortium": "consortium", "Catalog": "catalog", "CaseLedger": "ledger"}
 
 
@@ -35,7 +38,8 @@ class _State:
     block_hash: str = ""
     read_at: float = 0.0
     seats: dict[int, SeatView] = field(default_factory=dict)
-    keysets: dict[bytes, Keyset] = field(default_factory=dict)
+    faulty: set[int] = field(default_factory=set)
+    """Seats whose present document is no keyset."""
     bindings: dict[int, BindingView] = field(default_factory=dict)
 
 
@@ -173,20 +177,12 @@ class LedgerView:
     async def _apply(self, state: _State, log: Log) -> None:
         match log.name:
             case "SeatAdmitted" | "SeatRotated":
-                keyset = Keyset.parse(log.args["keyset"])
-                if keccak(log.args["keyset"]) != log.args["keysetHash"]:
-                    raise Unavailable(
-                        "节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node"
-                    )
-                number = log.args["seat"]
-                before = state.seats.get(number)
-                active = before.active if before and log.name == "SeatRotated" else True
-                signer = to_checksum_address(log.args["signer"])
-                state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=active)
-            case "SeatSuspended" | "SeatRemoved":
+                self._take_keys(state, log)
+            case "SeatSuspended" | "SeatRemoved" if log.args["seat"] in state.seats:
                 state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=False)
-            case "SeatReinstated":
-                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=True)
+            case "SeatReinstated" if log.args["seat"] in state.seats:
+                active = log.args["seat"] not in state.faulty
+                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=active)
             case "BindingMade":
                 number = log.args["number"]
                 state.bindings[number] = await self._binding(number)
@@ -194,6 +190,27 @@ class LedgerView:
                 state.bindings[log.args["number"]] = replace(state.bindings[log.args["number"]], live=False)
             case _:
                 pass
+
+    def _take_keys(self, state: _State, log: Log) -> None:
+        """A seat's new keys. What one seat publishes stops no other: a document that is no keyset of that seat leaves it
+        without one, so that nothing it signs counts until it has rotated again."""
+        number, signer = log.args["seat"], to_checksum_address(log.args["signer"])
+        before = state.seats.get(number)
+        if keccak(log.args["keyset"]) != log.args["keysetHash"]:
+            raise Unavailable("节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node")
+        try:
+            keyset = Keyset.parse(log.args["keyset"])
+            fits = keyset.seat == number and (before is None or keyset.id == before.keyset.id)
+        except Invalid:
+            fits = False
+        if fits:
+            state.faulty.discard(number)
+            state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=True)
+            return
+        _log.error("faulty-keyset", seat=number, block=log.block)
+        state.faulty.add(number)
+        if before is not None:
+            state.seats[number] = replace(before, signer=signer, active=False)
 
     async def _binding(self, number: int) -> BindingView:
         abi = self._abi["Catalog"]

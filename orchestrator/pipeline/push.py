@@ -33,6 +33,9 @@ async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
             await _notify(context, case)
         if case.id in overtaken:
             moves.append(overtaken[case.id])
+        elif case.status == Status.ACCEPTED:
+            # An officer may have decided while the acceptance was on its way; if not, the case comes to rest from there.
+            moves.append(Move(case_id=case.id, stage="decide"))
         else:
             moves.append(Move(case_id=case.id, stage="waiting" if case in resting else "done"))
     return moves

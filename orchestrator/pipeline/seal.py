@@ -73,13 +73,18 @@ class Sealing:
 
 
 def signers_of(status: Status, binding: BindingView, verdicts: list[Row]) -> tuple[int, ...]:
-    """Whose sheets a transition takes (I1): all approvers to approve; to return or refuse, those that said so; the lead
-    otherwise."""
+    """Whose sheets a transition takes (I1): all approvers to approve; to return or refuse, one that said so; the lead
+    otherwise.
+
+    Never more than it takes: a sheet carries other cases too, so one signature too many could settle a case here that
+    another seat has just sent back.
+    """
     if status == Status.APPROVED:
         return binding.approvers
     if status in (Status.RETURNED, Status.REFUSED):
         wanted = "return" if status == Status.RETURNED else "refuse"
-        return tuple(int(str(row["seat"])) for row in verdicts if row["outcome"] == wanted)
+        said = {row["seat"] for row in verdicts if row["outcome"] == wanted}
+        return tuple(seat for seat in binding.approvers if seat in said)[:1]
     return binding.approvers[:1]
 
 
@@ -226,28 +231,31 @@ async def _sheets(context: Context, sealings: list[Sealing]) -> None:
     async def one(number: int, group: list[Sealing]) -> None:
         by_id = {each.case.id: each for each in group}
         try:
-            answer = await context.gateways.sheets(await context.view.seat(number), [each.body() for each in group])
+            answers = await context.gateways.sheets(await context.view.seat(number), [each.body() for each in group])
         except LianbanError as error:
             for each in group:
                 each.problem = {"code": error.code, "seat": number}
             return
-        for entry in answer["refused"]:
-            by_id[entry["case"]].problem = {
-                "code": entry["code"],
-                "seat": number,
-                "items": entry.get("items", []),
-            }
-        if answer["signed"]:
-            async with context.pool.connection() as connection:
-                sheet = await batches.add_sheet(
-                    connection,
-                    seat=number,
-                    valid_until=answer["valid_until"],
-                    signature=answer["signature"],
-                    transitions=[[case_id, by_id[case_id].root, by_id[case_id].step] for case_id in answer["signed"]],
-                )
-            for case_id in answer["signed"]:
-                by_id[case_id].sheets.append(sheet)
+        for answer in answers:
+            for entry in answer["refused"]:
+                by_id[entry["case"]].problem = {
+                    "code": entry["code"],
+                    "seat": number,
+                    "items": entry.get("items", []),
+                }
+            if answer["signed"]:
+                async with context.pool.connection() as connection:
+                    sheet = await batches.add_sheet(
+                        connection,
+                        seat=number,
+                        valid_until=answer["valid_until"],
+                        signature=answer["signature"],
+                        transitions=[
+                            [case_id, by_id[case_id].root, by_id[case_id].step] for case_id in answer["signed"]
+                        ],
+                    )
+                for case_id in answer["signed"]:
+                    by_id[case_id].sheets.append(sheet)
 
     await asyncio.gather(*(one(number, group) for number, group in by_seat.items()))
 

@@ -117,6 +117,10 @@ class Worker:
         defect of ours waits alone, with its error on record, and stops no other."""
         try:
             return await function(self._context, claimed)
+        except Diverged as error:
+            self._context.diverged = error.detail
+            log.error("diverged", task=stage, detail=error.detail_en, remedy=error.remedy)
+            return [self._later(case, error.code) for case in claimed]
         except LianbanError as error:
             log.warning("stage-failed", stage=stage, cases=len(claimed), code=error.code)
             return [self._later(case, error.code) for case in claimed]

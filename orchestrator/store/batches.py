@@ -90,10 +90,9 @@ async def assign(connection: Connection, batch: int, keys: Sequence[tuple[str, i
 
 
 async def next_nonce(connection: Connection, on_chain: int) -> int:
-    """The next nonce of the posting account: after what the chain has and after what is stored and unconfirmed."""
-    cursor = await connection.execute(
-        "select coalesce(max(nonce) + 1, 0) as next from batch where state in ('signed', 'sent')"
-    )
+    """The next nonce of the posting account: after what the chain has and after what is stored, confirmed ones included,
+    which a reorganisation may have put back among those that wait."""
+    cursor = await connection.execute("select coalesce(max(nonce) + 1, 0) as next from batch where state <> 'replaced'")
     row = await cursor.fetchone()
     assert row is not None
     return max(int(str(row["next"])), on_chain)
@@ -313,7 +312,7 @@ async def rewind(connection: Connection, block: int) -> None:
             select l.case_id, min(l.sequence) - 1 as sequence from lost l group by l.case_id
         )
         update case_file c
-        set sequence = b.sequence, stage = 'confirm', due_at = now(),
+        set sequence = b.sequence, stage = 'confirm', due_at = now(), lease_owner = null, lease_until = null,
             status = coalesce((select t.status from transition t where t.case_id = c.id and t.sequence = b.sequence), 0)
         from back b where c.id = b.case_id
         """,

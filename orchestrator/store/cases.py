@@ -133,6 +133,14 @@ async def wake(connection: Connection, case_ids: Sequence[str], stage: str, *, o
     return [str(row["id"]) for row in await cursor.fetchall()]
 
 
+async def held(connection: Connection, case_ids: Sequence[str], stage: str) -> list[str]:
+    """Those of the cases that a worker holds in `stage`."""
+    cursor = await connection.execute(
+        "select id from case_file where id = any(%s) and stage = %s and lease_until >= now()", [list(case_ids), stage]
+    )
+    return [str(row["id"]) for row in await cursor.fetchall()]
+
+
 async def amend(connection: Connection, case_id: str, application: Row, *, deadline: dict[str, Any]) -> None:
     """Takes over an amended situation, form and materials, with the term that the situation has, and starts the case's
     evidence anew."""

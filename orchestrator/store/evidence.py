@@ -142,9 +142,10 @@ async def ask_again(connection: Connection, case_ids: Sequence[str], *, items: S
 async def add_material(
     connection: Connection, case_id: str, material: str, digest: str, sealed: dict[str, str]
 ) -> None:
-    """Keeps a sealed material. The same one twice is one."""
+    """Keeps a sealed material. The same one twice is one, and the newest by the second time."""
     await connection.execute(
-        "insert into material (case_id, material, hash, sealed) values (%s, %s, %s, %s) on conflict do nothing",
+        "insert into material (case_id, material, hash, sealed) values (%s, %s, %s, %s)"
+        " on conflict (case_id, material, hash) do update set added_at = now()",
         [case_id, material, digest, Jsonb(sealed)],
     )
 
