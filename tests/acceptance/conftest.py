@@ -22,7 +22,6 @@ from orchestrator.settings import load_settings
 from tests.support.line import Line
 from tests.support.world import ALONE, PACE, World, open_world
 
-
 MEMORY = Path("/dev/shm")
 """Where there is enough of it, the databases lie in memory: seventeen departments' are twelve thousand files."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 
 import httpx
+from psycopg import sql
 
 from orchestrator.cli_demo import certified_officers
 from orchestrator.demo.applicant import ApplicantClient
@@ -89,11 +90,30 @@ class World:
             await asyncio.sleep(0.2)
         raise AssertionError(f"the officers' decision on {case} did not settle")
 
-    async def rows(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    async def rows(self, query: LiteralString | sql.Composed, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of the orchestrator's own database; also takes statements that change them."""
         async with self.runtime.context.pool.connection() as connection:
             cursor = await connection.execute(query, parameters)
             return [dict(row) for row in await cursor.fetchall()] if cursor.description else []
+
+    async def hold(self, case: str, seconds: float = 60.0) -> None:
+        """Keeps the pipeline's hands off a case, as a worker that stands still with a lease on it does."""
+        await self.rows(
+            "update case_file set lease_owner = 'a test', lease_until = now() + make_interval(secs => %s) where id = %s",
+            [seconds, case],
+        )
+
+    async def release(self, case: str) -> None:
+        """Lets the pipeline go on with a case that was held."""
+        await self.rows("update case_file set lease_owner = null, lease_until = null where id = %s", [case])
+
+    async def dump(self) -> str:
+        """Everything that the orchestrator's database holds, as text."""
+        found = []
+        for row in await self.rows("select tablename from pg_tables where schemaname = 'public' order by 1"):
+            statement = sql.SQL("select t::text as line from {} t").format(sql.Identifier(row["tablename"]))
+            found += [each["line"] for each in await self.rows(statement)]
+        return "\n".join(found)
 
     async def on_chain(self, case: str) -> tuple[int, int, int]:
         """(status, sequence, binding) of a case as the contract has it now."""
