@@ -45,8 +45,8 @@ def check(file: FileArgument, department: Departments = None) -> None:
     scenario = _load(file, department, console)
     rows = len(scenario.rules)
     console.print(f"[green]✓[/] {escape(scenario.name.zh)} · {escape(scenario.name.en)}")
-    console.print(f"  版本 version  {scenario.version}")
-    console.print(f"  文本 texts    {scenario.texts_hash}")
+    console.print(f"  版本 version  {scenario.version}", soft_wrap=True)
+    console.print(f"  文本 texts    {scenario.texts_hash}", soft_wrap=True)
     console.print(
         f"  材料 {len(scenario.materials)} · 核验数据 {len(scenario.evidence)} · 规则 {rows} · "
         f"审批部门 {', '.join(scenario.approvers)}"
@@ -126,9 +126,13 @@ def _load(file: Path, department: list[Path] | None, console: Console) -> Scenar
             if fault.remedy:
                 console.print(f"      → {escape(fault.remedy)}")
         raise typer.Exit(2) from None
-    except (OSError, UnicodeDecodeError, Invalid) as error:
-        detail = f"{error.detail} · {error.detail_en}" if isinstance(error, Invalid) else "无法读取 · cannot be read"
-        console.print(f"[red]✗[/] {escape(str(file))}:{escape(detail)}")
+    except Invalid as error:
+        console.print(f"[red]✗[/] {escape(error.field)}:{escape(error.detail)} · {escape(error.detail_en)}")
+        if error.remedy:
+            console.print(f"  → {escape(error.remedy)}")
+        raise typer.Exit(2) from None
+    except (OSError, UnicodeDecodeError):
+        console.print(f"[red]✗[/] {escape(str(file))}:无法读取 · cannot be read")
         raise typer.Exit(2) from None
 
 

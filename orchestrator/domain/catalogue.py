@@ -6,13 +6,14 @@ that only a department's own gateway needs (tables, SQL) are left aside here and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.shape import explain, yaml_remedy
 from orchestrator.domain.texts import Text
 
 SubjectType = Literal["citizen", "uscc", "title", "unit", "contract", "laboratory", "name"]
@@ -159,7 +160,8 @@ class Catalogue(BaseModel):
                 code="unknown-evidence",
                 detail=f"目录中没有核验数据 {evidence_id}",
                 detail_en=f"The catalogue has no evidence {evidence_id}",
-                remedy="见 docs/adapter.md / see docs/adapter.md",
+                remedy="补充的部门文件用 --department 给出,见 docs/adapter.md / "
+                "give a further department file with --department, see docs/adapter.md",
             ) from None
 
     def department(self, department_id: str) -> DepartmentProfile:
@@ -188,7 +190,7 @@ def parse_document(text: str) -> dict[str, Any]:
             code="not-yaml",
             detail="部门文件不是有效的 YAML",
             detail_en=f"The department document is not valid YAML: {getattr(error, 'problem', error)}",
-            remedy="检查缩进和引号 / check indentation and quotes",
+            remedy=yaml_remedy(str(getattr(error, "problem", error))),
         ) from error
     if not isinstance(document, dict) or ("department" in document) == ("extends" in document):
         raise Invalid(
@@ -214,18 +216,51 @@ def with_ids(evidence_id: str, department: str, raw: Mapping[str, Any]) -> dict[
     return {**raw, "id": evidence_id, "department": department, "claims": claims}
 
 
+def located(error: Invalid, files: Mapping[str, str]) -> Invalid:
+    """The same fault with file and line before its field, as far as one of the files (name to text) has the field."""
+    steps = error.field.split(".")[1:]
+    found: tuple[int, str] | None = None
+    for name, text in files.items():
+        depth, line = _depth(text, steps)
+        if depth > 1 and (found is None or depth > found[0]):
+            found = (depth, f"{name}:{line} ")
+    return Invalid(
+        field=(found[1] if found else "") + error.field,
+        code=error.code,
+        detail=error.detail,
+        detail_en=error.detail_en,
+        remedy=error.remedy,
+    )
+
+
+def _depth(text: str, steps: Sequence[str]) -> tuple[int, int]:
+    """How many of the steps a YAML document has, and the line of the last of them."""
+    try:
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return 0, 0
+    line = 1
+    for depth, step in enumerate(steps):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        following = next(((key, value) for key, value in pairs if key.value == step), None)
+        if following is None:
+            return depth, line
+        line, node = following[0].start_mark.line + 1, following[1]
+    return len(steps), line
+
+
 def _parse(model: type[_Model], raw: Any, where: str) -> _Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join((where, *(str(part) for part in first["loc"])))
+        zh, en, remedy = explain(first, guide="docs/adapter.md")
         raise Invalid(
-            field=field,
+            field=".".join((where, *(str(part) for part in first["loc"]))),
             code="bad-department",
-            detail="部门文件内容有误",
-            detail_en=f"The department document is wrong here: {first['msg']}",
-            remedy="见 docs/adapter.md / see docs/adapter.md",
+            detail=f"部门文件有误:{zh}",
+            detail_en=f"The department file is wrong here: {en}",
+            remedy=remedy,
         ) from error
 
 

@@ -180,11 +180,21 @@ def exact(value: Decimal) -> bool:
     )
 
 
+_KINDS: Mapping[InputType, tuple[str, str]] = {
+    "tri": ("是否类核验项的取值", "a state of a predicate"),
+    "boolean": ("是或否", "true or false"),
+    "number": ("数字", "a number"),
+    "date": ("日期", "a day"),
+    "string": ("文字", "a text"),
+}
+
+
 def _literal_fault(literal: Scalar, kind: InputType) -> tuple[str, str] | None:
     """Why a literal cannot be compared with an input of this type, (zh, en); None when it can."""
     if isinstance(literal, str) and literal in STATES:
         return None
-    wrong = ("取值与该项的类型不符", f"{str(literal)!r} is not a value of type {kind}")
+    zh, en = _KINDS[kind]
+    wrong = (f"“{literal}”不是{zh}", f"{str(literal)!r} is not {en}")
     match kind:
         case "tri" | "boolean":
             return None if literal in ("true", "false") else wrong

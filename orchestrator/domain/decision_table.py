@@ -23,6 +23,7 @@ from orchestrator.domain.cells import (
     Compare,
     Frozen,
     Input,
+    InputType,
     Reference,
     brought,
     cell_faults,
@@ -32,6 +33,7 @@ from orchestrator.domain.cells import (
 )
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.jdm import STRING, read_cell, write_cell
+from orchestrator.domain.shape import nearest
 
 __all__ = [
     "OUTPUTS",
@@ -121,6 +123,16 @@ class Fault(Frozen):
     remedy: str = ""
 
 
+_FITTING: Mapping[InputType, str] = {
+    "tri": "true / false / unknown",
+    "boolean": "true / false",
+    "number": "300 / {gt: 300} / [1, 2]",
+    "date": "2026-01-01 / {lt: {input: case.day}}",
+    "string": "text / [text, other] / {ne: text}",
+}
+"""Cells that fit an input of a type, as examples."""
+
+
 def check_rows(rows: Sequence[Row], inputs: Sequence[Input]) -> list[Fault]:
     """Every fault of these rows against these inputs, all at once; empty when they compile."""
     return [*_input_faults(inputs), *_row_faults(rows, {each.name: each for each in inputs})]
@@ -131,7 +143,11 @@ def _input_faults(inputs: Sequence[Input]) -> Iterator[Fault]:
     for each in inputs:
         if field_of(each.name) in fields:
             yield Fault(
-                row="", input=each.name, zh="输入项名称重复", en="two inputs share this name", remedy="rename one"
+                row="",
+                input=each.name,
+                zh="输入项名称重复",
+                en="two inputs share this name",
+                remedy="换一个名称 / rename one",
             )
         fields.add(field_of(each.name))
         if each.material is not None and each.evidence is None:
@@ -146,15 +162,20 @@ def _row_faults(rows: Sequence[Row], inputs: Mapping[str, Input]) -> Iterator[Fa
     seen: set[tuple[str, str]] = set()
     for row in rows:
         if (row.approver, row.id) in seen:
-            yield Fault(row=row.id, zh="规则编号重复", en="two rows of an approver share this id", remedy="rename one")
+            yield Fault(
+                row=row.id,
+                zh="规则编号重复",
+                en="two rows of an approver share this id",
+                remedy="换一个编号 / rename one",
+            )
         seen.add((row.approver, row.id))
         for name in sorted(row.reads() - inputs.keys()):
-            zh, en, remedy = "引用了不存在的输入项", "no such input", "declare it or correct the name"
-            yield Fault(row=row.id, input=name, zh=zh, en=en, remedy=remedy)
+            zh, en = "引用了不存在的输入项", "no such input"
+            yield Fault(row=row.id, input=name, zh=zh, en=en, remedy=nearest(name, inputs.keys()))
         cells = ((name, cell) for alternative in row.when for name, cell in alternative.items() if name in inputs)
         for name, cell in cells:
             for zh, en in cell_faults(cell, inputs[name], inputs):
-                yield Fault(row=row.id, input=name, zh=zh, en=en, remedy="correct the cell")
+                yield Fault(row=row.id, input=name, zh=zh, en=en, remedy=_FITTING[inputs[name].type])
     for role in sorted({row.approver for row in rows}):
         if all(row.outcome not in ("approve", "manual") for row in rows if row.approver == role):
             yield Fault(

@@ -6,10 +6,11 @@ lines and columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orchestrator.domain.catalogue import Catalogue, EvidenceType
+from orchestrator.domain.catalogue import Catalogue, EvidenceType, ParameterKind
 from orchestrator.domain.cells import Input, brought
 from orchestrator.domain.conditions import literals, names
 from orchestrator.domain.decision_table import check_rows
@@ -19,10 +20,12 @@ from orchestrator.domain.scenario_parts import Claim, Entry, EvidenceItem, Quest
 from orchestrator.domain.scenario_problem import Path, Problem, problem
 from orchestrator.domain.scenario_reach import situation_problems
 from orchestrator.domain.scenario_rules import IDENTITY_CLAIMS, identity_items
+from orchestrator.domain.shape import nearest
 from orchestrator.domain.situations import all_conditions, read_value
 
 RESERVED = frozenset({"q", "form", "material", "param", "derived", "case", "issue", "holder"})
 """Words that begin the names of inputs and so cannot be subject roles."""
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 ISSUE_SOURCES = frozenset({"issue.number", "issue.date", "issue.issuer", "case.day"})
 
 
@@ -168,7 +171,7 @@ def _references(draft: Draft) -> Iterator[Problem]:
 
 
 def _unknown(path: Path, zh: str, en: str, name: str, known: set[str]) -> Problem:
-    return problem(path, f"没有这样的{zh}:{name}", f"There is no {en} {name}", " / ".join(sorted(known)))
+    return problem(path, f"没有这样的{zh}:{name}", f"There is no {en} {name}", nearest(name, known))
 
 
 def _claims(draft: Draft, catalogue: Catalogue) -> Iterator[Problem]:
@@ -218,8 +221,9 @@ def _claim(draft: Draft, item: EvidenceItem, claim: Claim, kind: EvidenceType, p
     for name, value in claim.params.items():
         if name not in known.params and name not in known.optional:
             yield _unknown((*path, "params", name), "参数", "parameter", name, {*known.params, *known.optional})
-        elif isinstance(value, dict):
-            yield from _param_reference(draft, item, value, (*path, "params", name))
+        else:
+            kind_of = {**known.params, **known.optional}[name]
+            yield from _param(draft, item, value, kind_of, (*path, "params", name))
     for slot, types in known.slots.items():
         role = item.with_.get(slot)
         if role is None:
@@ -242,16 +246,49 @@ def _claim(draft: Draft, item: EvidenceItem, claim: Claim, kind: EvidenceType, p
         )
 
 
-def _param_reference(draft: Draft, item: EvidenceItem, value: dict[str, Any], path: Path) -> Iterator[Problem]:
-    subject = next((each for each in draft.subjects if each.id == item.subject), None)
-    attributes = {attribute.id for attribute in subject.attributes} if subject is not None else set()
-    known = {"parameter": {parameter.id for parameter in draft.parameters}, "attribute": attributes}
-    if len(value) != 1 or not set(value) <= set(known):
-        yield problem(path, "参数引用不正确", "Not a reference", "{parameter: …} / {attribute: …}")
-        return
-    ((kind, name),) = value.items()
-    if name not in known[kind]:
-        yield _unknown(path, "参数", kind, str(name), known[kind])
+def _param(draft: Draft, item: EvidenceItem, value: Any, kind: ParameterKind, path: Path) -> Iterator[Problem]:
+    """A claim's parameter refers to something that there is, and has the kind of value that the department expects."""
+    values = [value]
+    if isinstance(value, dict):
+        subject = next((each for each in draft.subjects if each.id == item.subject), None)
+        attributes = {attribute.id for attribute in subject.attributes} if subject is not None else set()
+        known = {"parameter": {parameter.id for parameter in draft.parameters}, "attribute": attributes}
+        if len(value) != 1 or not set(value) <= set(known):
+            yield problem(path, "参数引用不正确", "Not a reference", "{parameter: …} / {attribute: …}")
+            return
+        ((source, name),) = value.items()
+        if name not in known[source]:
+            yield _unknown(path, "参数", source, str(name), known[source])
+            return
+        if source == "attribute":
+            return  # whatever is declared there
+        values = [dated.value for each in draft.parameters if each.id == name for dated in each.values]
+    for each in values:
+        if not _is_param(each, kind):
+            zh, en, example = _PARAMS[kind]
+            yield problem(path, f"该参数应为{zh}", f"This parameter takes {en}", example)
+
+
+_PARAMS: dict[ParameterKind, tuple[str, str, str]] = {
+    "text": ("文字", "a text", '"110108"'),
+    "texts": ("文字列表", "a list of texts", "[a, b]"),
+    "integer": ("整数", "a whole number", "30"),
+    "decimal": ("数字", "a number", "300 / 0.05"),
+}
+
+
+def _is_param(value: Any, kind: ParameterKind) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "texts":
+            return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, str) for each in value)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "decimal":
+            return (isinstance(value, int) and not isinstance(value, bool)) or (
+                isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+            )
 
 
 def _conditions(draft: Draft) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from orchestrator.domain.scenario import Draft, Scenario
 from orchestrator.domain.scenario_check import problems
 from orchestrator.domain.scenario_problem import Path
 from orchestrator.domain.scenario_rules import rule_inputs, with_common
+from orchestrator.domain.shape import explain, yaml_remedy
 
 MAX_LENGTH = 1_000_000
 MAX_NODES = 50_000
@@ -179,13 +180,14 @@ def _compose(text: str, reader: _Reader) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        problem = str(getattr(error, "problem", None) or error)
         fault = Fault(
             line=line,
             column=column,
-            field="",
+            field="YAML",
             zh="不是有效的 YAML",
-            en=f"Not valid YAML: {getattr(error, 'problem', None) or error}",
-            remedy="核对缩进、引号和冒号 / check indentation, quotes and colons",
+            en=f"Not valid YAML: {problem}",
+            remedy=yaml_remedy(problem),
         )
         raise ScenarioFaults([fault]) from None
     except Invalid as error:
@@ -205,22 +207,6 @@ def _flatten_rules(tree: dict[str, Any], reader: _Reader) -> dict[str, Any]:
             reader.places.rules.append(("rules", approver, n))
             flat.append({"approver": approver, **row} if isinstance(row, Mapping) else row)
     return {**tree, "rules": flat}
-
-
-_MESSAGES = {
-    "missing": ("缺少字段", "This field is missing", "补充该字段 / add it"),
-    "extra_forbidden": ("未知字段", "There is no such field", "删除或更正名称 / remove it or correct its name"),
-    "string_type": ("应为文字", "A text is expected", "加引号 / put it in quotes"),
-    "string_too_short": ("不能为空", "It cannot be empty", "填写内容 / give a text"),
-    "too_short": ("至少一项", "At least one entry is needed", "补充 / add one"),
-    "bool_type": ("应为 true 或 false", "true or false is expected", "true / false"),
-    "int_type": ("应为整数", "A whole number is expected", "1"),
-    "date_from_datetime_parsing": ("应为日期", "A date is expected", "YYYY-MM-DD"),
-    "date_type": ("应为日期", "A date is expected", "YYYY-MM-DD"),
-    "tuple_type": ("应为列表", "A list is expected", "- …"),
-    "model_type": ("应为映射", "A map of fields is expected", "key: value"),
-    "dict_type": ("应为映射", "A map of fields is expected", "key: value"),
-}
 
 
 _TEXTS = frozenset({"name", "matter", "label", "reason", "message", "note"})
@@ -248,13 +234,13 @@ def _mended(tree: dict[str, Any], error: ValidationError) -> dict[str, Any]:
 
 
 def _shape_faults(error: ValidationError, places: _Places) -> list[Fault]:
+    found = error.errors(include_url=False)
     faults = []
-    for each in error.errors(include_url=False):
-        name = str(each["loc"][-1]) if each["loc"] else ""
-        zh, en, remedy = _MESSAGES.get(each["type"], ("内容不正确", each["msg"], "docs/scenario.md"))
-        if each["type"] == "literal_error":
-            zh, en, remedy = "不是可选值", "This is none of the possible values", str(each["ctx"]["expected"])
-        elif each["type"] == "string_pattern_mismatch":
-            zh, en, remedy = "写法不正确", "It is not written as it should be", str(each["ctx"]["pattern"])
-        faults.append(places.fault(tuple(each["loc"]), f"{name}:{zh}", f"{name}: {en}", remedy))
+    for each in found:
+        path = tuple(each["loc"])
+        if each["type"] == "too_short" and any(other["loc"][: len(path)] == path for other in found if other != each):
+            continue  # its entries are there, but faulty
+        name = str(path[-1]) if path else ""
+        zh, en, remedy = explain(each, guide="docs/scenario.md")
+        faults.append(places.fault(path, f"{name}:{zh}", f"{name}: {en}", remedy))
     return faults

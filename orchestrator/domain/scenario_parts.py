@@ -162,7 +162,10 @@ def _claim(value: Any) -> Any:
 
 
 def _seconds(value: Any) -> Any:
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError("时长写作 10m、24h、30d / write it as 10m, 24h or 30d")
         return int(match[1]) * _SECONDS[match[2]]
     return value
 
@@ -301,7 +304,12 @@ class Result(Part):
     @field_validator("number")
     @classmethod
     def _number(cls, value: str) -> str:
-        value.format(year=2020, serial=1)
+        try:
+            value.format(year=2020, serial=1)
+        except (KeyError, IndexError, ValueError):
+            raise ValueError(
+                "编号格式只能含 {year} 和 {serial:06} / a number is text with {year} and {serial:06}"
+            ) from None
         return value
 
 

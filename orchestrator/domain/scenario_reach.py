@@ -27,6 +27,7 @@ def situation_problems(draft: Draft, inputs: Sequence[Input]) -> Iterator[Proble
     except Invalid as error:
         yield problem(("questions",), error.detail, error.detail_en, error.remedy)
         return
+    yield from _principals(draft, situations)
     seen: set[tuple[Path, str]] = set()
     for situation in situations:
         for found in _in_situation(draft, situation):
@@ -46,13 +47,24 @@ def situation_problems(draft: Draft, inputs: Sequence[Input]) -> Iterator[Proble
                 )
 
 
+def _principals(draft: Draft, situations: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    """Exactly one role signs in; the first situation in which it is otherwise."""
+    for situation in situations:
+        roles = {each.id for each in draft.subjects if holds(each.when, situation)}
+        found = [each.id for each in draft.subjects if each.principal is not None and holds(each.principal, situation)]
+        if len(found) != 1 or found[0] not in roles:
+            named, shown = "、".join(found) or "—", _shown(draft, situation)
+            yield problem(
+                ("subjects",),
+                f"每种情形须有且只有一个办理人;{shown} 时为:{named}",
+                f"Exactly one role signs in as principal in every situation; with {shown} it is: {named}",
+                "principal: true,或一个条件 / principal: true, or a condition",
+            )
+            return
+
+
 def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
     subjects = {subject.id for subject in draft.subjects if holds(subject.when, situation)}
-    principals = [each for each in draft.subjects if each.principal is not None and holds(each.principal, situation)]
-    if len(principals) != 1 or principals[0].id not in subjects:
-        yield problem(
-            ("subjects",), "每种情形须有且只有一个办理人", "Exactly one role signs in as principal", "principal"
-        )
     if draft.result.holder not in subjects:
         yield problem(("result", "holder"), "有的情形下没有持证主体", "In some situation nobody holds the result", "")
     asked = {item.id for item in draft.evidence if holds(item.when, situation)}
@@ -80,6 +92,13 @@ def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
             yield problem(
                 ("deadline", kind), "有的情形没有期限", "Some situation has no term", "补充一项 / add a last term"
             )
+
+
+def _shown(draft: Draft, situation: dict[str, Any]) -> str:
+    """A situation as one would type it, its choices only."""
+    chosen = [question.id for question in draft.questions if question.type in ("enum", "boolean")]
+    pairs = [f"{name}={str(situation[name]).lower()}" for name in chosen if situation.get(name) is not None]
+    return ",".join(pairs) or "…"
 
 
 def _context(draft: Draft, situation: dict[str, Any], inputs: dict[str, Input]) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def _read(scenario: Draft, answers: Mapping[str, Any], *, sees: str, situation: 
                 question.id, "此情形下不需要回答", "This is not asked in this situation", "请不要填写 / leave it out"
             )
         if asked and given is None and question.required:
-            raise _invalid(question.id, "缺少回答", "The answer is missing", question.label.zh)
+            choices = "true / false" if question.type == "boolean" else " / ".join(each.id for each in question.options)
+            raise _invalid(
+                question.id, "缺少回答", "The answer is missing", choices or f"{question.label.zh} {question.label.en}"
+            )
         if asked and given is not None:
             typed[question.id] = _typed(question.id, question, given)
     return typed

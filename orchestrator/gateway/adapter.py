@@ -14,9 +14,18 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from orchestrator.domain.catalogue import ClaimType, DepartmentProfile, EvidenceType, owner_of, parse_document, with_ids
+from orchestrator.domain.catalogue import (
+    ClaimType,
+    DepartmentProfile,
+    EvidenceType,
+    located,
+    owner_of,
+    parse_document,
+    with_ids,
+)
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.names import DOTS, SPACES
+from orchestrator.domain.shape import explain
 from orchestrator.domain.texts import Text
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -24,6 +33,7 @@ SqlType = Annotated[
     str, StringConstraints(pattern=r"^((char|varchar)\(\d+\)|numeric\(\d+,\d+\)|integer|bigint|date|text|boolean)$")
 ]
 
+_GUIDE = "docs/adapter.md"
 _SHORTHAND = re.compile(r"\$(name|date)\(([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?)\)")
 
 
@@ -51,7 +61,7 @@ class Table(BaseModel):
     def _columns_exist(self) -> Self:
         for column in {*self.key, *(name for index in self.indexes for name in index)}:
             if column not in self.columns:
-                raise ValueError(f"there is no column {column}")
+                raise ValueError(f"没有列 {column} / there is no column {column}")
         return self
 
 
@@ -88,9 +98,13 @@ class SqlEvidence(EvidenceType):
         parts = {"record": self.record, **{f"claims.{name}": claim.sql for name, claim in self.claims.items()}}
         for place, text in parts.items():
             if asked != bool(text.strip()):
-                raise ValueError(f"{place}: SQL is {'missing' if asked else 'given, but nobody is asked'}")
+                raise ValueError(
+                    f"{place}:缺少 SQL / {place}: SQL is missing"
+                    if asked
+                    else f"{place}:不向部门询问,不得有 SQL / {place}: SQL is given, but nobody is asked"
+                )
             if ";" in re.sub(r"'[^']*'", "", text):
-                raise ValueError(f"{place}: one expression, without a semicolon")
+                raise ValueError(f"{place}:只能是一个表达式,不带分号 / {place}: one expression, without a semicolon")
         return self
 
 
@@ -107,11 +121,11 @@ class Adapter(BaseModel):
     def _records_exist(self) -> Self:
         tables = [table for record in self.records.values() for table in record.tables]
         if len(tables) != len(set(tables)):
-            raise ValueError("a table belongs to one record")
+            raise ValueError("一张表只属于一个记录 / a table belongs to one record")
         for evidence in self.evidence.values():
             for record in evidence.records:
                 if record not in self.records:
-                    raise ValueError(f"{evidence.id}: there is no record {record}")
+                    raise ValueError(f"{evidence.id}:没有记录 {record} / {evidence.id}: there is no record {record}")
         return self
 
     def tables(self) -> dict[str, Table]:
@@ -145,18 +159,23 @@ def read_adapters(texts: Iterable[str]) -> dict[str, Adapter]:
                 _add(merged[owner][part], name, entry, f"{owner}.{part}")
         unknown = set(document) - {"department", "extends", "records", "evidence"}
         if unknown:
-            raise _wrong(f"{owner}.{min(unknown)}", "no such field")
+            raise _wrong(f"{owner}.{min(unknown)}", "未知字段 / there is no such field")
     evidence_ids = [name for entry in merged.values() for name in entry["evidence"]]
     for name in evidence_ids:
         if evidence_ids.count(name) > 1:
-            raise _wrong(f"evidence.{name}", "two departments give this evidence")
+            raise _wrong(f"evidence.{name}", "两个部门使用同一编号 / two departments give this evidence")
     return {owner: _validated(entry, owner) for owner, entry in merged.items()}
 
 
 def load_adapters(paths: Sequence[Path]) -> dict[str, Adapter]:
     """The adapters of the YAML files given, and of those in the folders given. To reload, read again."""
     files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
-    return read_adapters(file.read_text(encoding="utf-8") for file in files)
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    try:
+        return read_adapters(texts.values())
+    except Invalid as error:
+        # The last first: an addition is the likelier one to be wrong.
+        raise located(error, {file.name: texts[file] for file in reversed(files)}) from error
 
 
 def expand(sql: str) -> str:
@@ -172,14 +191,19 @@ def _write_out(match: re.Match[str]) -> str:
     kind: str = match[1]
     column = match[2]
     if kind == "date":
-        return f"(case when {column} ~ '^[0-9]{{8}}$' and pg_input_is_valid({column}, 'date') then {column}::date end)"
+        # One CASE inside the other: a cast is only tried on what cannot fail it, and February ends when it ends.
+        return (
+            f"(case when {column} ~ '^[12][0-9]{{3}}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$' then"
+            f" case when substr({column}, 7, 2)::int <= extract(day from"
+            f" (substr({column}, 1, 6) || '01')::date + interval '1 month - 1 day') then {column}::date end end)"
+        )
     spaces = "".join(f"\\{ord(c):04X}" for c in SPACES)
     return f"translate(normalize({column}, NFKC), U&'{DOTS}{spaces}', '{'·' * len(DOTS)}')"
 
 
 def _add(into: dict[str, Any], name: str, value: Any, where: str) -> None:
     if name in into:
-        raise _wrong(f"{where}.{name}", "defined twice")
+        raise _wrong(f"{where}.{name}", "重复定义 / defined twice")
     into[name] = value
 
 
@@ -188,14 +212,16 @@ def _validated(entry: Mapping[str, Any], owner: str) -> Adapter:
         return Adapter.model_validate(entry)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _wrong(".".join((owner, *(str(part) for part in first["loc"]))), first["msg"]) from error
+        zh, en, remedy = explain(first, guide=_GUIDE)
+        raise _wrong(".".join((owner, *(str(part) for part in first["loc"]))), f"{zh} / {en}", remedy) from error
 
 
-def _wrong(field: str, message: str) -> Invalid:
+def _wrong(field: str, message: str, remedy: str = _GUIDE) -> Invalid:
+    zh, _, en = message.partition(" / ")
     return Invalid(
         field=field,
         code="bad-adapter",
-        detail="部门适配文件有误",
-        detail_en=f"The department adapter is wrong here: {message}",
-        remedy="见 docs/adapter.md / see docs/adapter.md",
+        detail=f"部门文件有误:{zh}",
+        detail_en=f"The department file is wrong here: {en}",
+        remedy=remedy,
     )

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from orchestrator.domain.calendar import Calendar
-from orchestrator.domain.catalogue import Catalogue
+from orchestrator.domain.catalogue import Catalogue, located
+from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
 
@@ -34,7 +35,11 @@ def department_files() -> list[Path]:
 
 def load_catalogue(*more: Path) -> Catalogue:
     """The catalogue of the departments that ship, with further department files added. Raises Invalid."""
-    return Catalogue.from_texts(path.read_text("utf-8") for path in (*department_files(), *more))
+    texts = {path: path.read_text("utf-8") for path in (*department_files(), *more)}
+    try:
+        return Catalogue.from_texts(texts.values())
+    except Invalid as error:
+        raise located(error, {path.name: texts[path] for path in reversed(texts)}) from error
 
 
 def shipped(scenario: str, catalogue: Catalogue | None = None) -> Scenario:

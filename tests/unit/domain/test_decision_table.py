@@ -229,16 +229,16 @@ GOOD = {"id": "T-1", "approver": "a", "when": {"q.area": {"gt": 300}}, "outcome"
     ("changes", "name", "text"),
     [
         ({"when": {"q.aera": 3}}, "q.aera", "no such input"),
-        ({"when": {"q.area": "wide"}}, "q.area", "type number"),
+        ({"when": {"q.area": "wide"}}, "q.area", "is not a number"),
         ({"when": {"q.area": {"gt": "unknown"}}}, "q.area", "never true"),
         ({"when": {"q.area": {"gt": 2**53 + 1}}}, "q.area", "exactly"),
         ({"when": {"q.area": {"gt": {"input": "param.limits"}}}}, "param.limits", "no such input"),
         ({"when": {"q.area": {"gt": {"input": "case.day"}}}}, "q.area", "another type"),
         ({"when": {"q.area": {"gt": {"input": "param.limit", "years": 1}}}}, "q.area", "another type"),
-        ({"when": {"company.in_operation": "no"}}, "company.in_operation", "type tri"),
+        ({"when": {"company.in_operation": "no"}}, "company.in_operation", "not a state of a predicate"),
         ({"when": {"company.in_operation": {"gt": "false"}}}, "company.in_operation", "numbers and days"),
         ({"when": {"patent.matched_by": 'a"b'}}, "patent.matched_by", "quote"),
-        ({"when": {"case.day": "2026-02-30"}}, "case.day", "type date"),
+        ({"when": {"case.day": "2026-02-30"}}, "case.day", "is not a day"),
         ({"outcome": "return", "material": "photo"}, "material.photo", "no such input"),
     ],
 )
@@ -263,7 +263,7 @@ def test_check_rows__several_faults__all_at_once() -> None:
     assert [fault.en for fault in faults] == [
         "two inputs share this name",
         "no such input",
-        "'wide' is not a value of type number",
+        "'wide' is not a number",
         "two rows of an approver share this id",
     ]
 
