@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,24 @@ from orchestrator.protocol.question import Question
 from orchestrator.protocol.sealing import material_info, seal
 from orchestrator.protocol.verdict import Verdict, read_verdict
 from orchestrator.scenarios import department_files
-from tests.support.consortium import GALLERY_ITEMS, Consortium
+from tests.support.consortium import GALLERY_ITEMS, GALLERY_SUBJECTS, Consortium, make_consortium
 
 OPERATOR = 0
-SITUATION = {
-    "decoration_area_m2": "280.00",
-    "handler_household": "beijing",
-    "handled_by": "self",
-    "premises_tenure": "owned",
-}
-"""A gallery of up to 300 m² in owned premises, handled by its legal representative from Beijing."""
+USUAL: Mapping[str, Any] = {}
+"""Stands for the form of the service."""
 
-FORM = {"legal_representative": "陈画", "sells_relics": False, "imports_exports": False}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What somebody applies with in one scenario when nothing stands in the way."""
+
+    scenario: str
+    items: Sequence[str]
+    """Evidence that the mandate covers."""
+    subjects: Mapping[str, Sequence[tuple[str, str, str, Mapping[str, Any]]]]
+    situation: Mapping[str, Any]
+    form: Mapping[str, Any]
+    materials: Sequence[Material] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +119,7 @@ class Approvers:
     seats: dict[int, Seat]
     book: Book
     operator: GatewayClient
-    items: Sequence[str]
+    service: Service
 
     @property
     def lead(self) -> int:
@@ -122,17 +129,18 @@ class Approvers:
     def file(
         self,
         *,
-        situation: Mapping[str, Any] = SITUATION,
-        form: Mapping[str, Any] | SealedForm | None = FORM,
-        materials: Sequence[Material | SealedMaterial] = (),
+        situation: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | SealedForm | None = USUAL,
+        materials: Sequence[Material | SealedMaterial] | None = None,
         answered: bool = True,
         **changes: Any,
     ) -> Filed:
         """A new case with its grant; every planned question is answered favourably unless told otherwise."""
         salt = secrets.token_bytes(32)
+        situation = self.service.situation if situation is None else situation
         sealed, sealed_form = self._sealed(form, materials)
         fields = {"form": sealed_form.hash if sealed_form else None} | changes
-        jws = self.consortium.mandate(items=self.items, situation=situation, situation_salt=salt, **fields)
+        jws = self._mandate(situation, salt, **fields)
         case = Filed(
             id=case_id(jws),
             mandates=[jws],
@@ -150,27 +158,22 @@ class Approvers:
         case: Filed,
         *,
         situation: Mapping[str, Any] | None = None,
-        form: Mapping[str, Any] | SealedForm | None = FORM,
-        materials: Sequence[Material | SealedMaterial] = (),
+        form: Mapping[str, Any] | SealedForm | None = USUAL,
+        materials: Sequence[Material | SealedMaterial] | None = None,
         kind: str = "amendment",
         **changes: Any,
     ) -> Filed:
         """The case with one more mandate: a supplement, a change of situation or a withdrawal."""
         values, salt = dict(situation or case.values), secrets.token_bytes(32)
         sealed, sealed_form = self._sealed(form, materials)
-        jws = self.consortium.mandate(
-            items=self.items,
-            situation=values,
-            situation_salt=salt,
-            **{
-                "form": sealed_form.hash if sealed_form else None,
-                "kind": kind,
-                "case": case.id,
-                "previous": jws_hash(case.newest),
-                "sub": peek_jws(case.newest)[1]["sub"],
-            }
-            | changes,
-        )
+        following: dict[str, Any] = {
+            "form": sealed_form.hash if sealed_form else None,
+            "kind": kind,
+            "case": case.id,
+            "previous": jws_hash(case.newest),
+            "sub": peek_jws(case.newest)[1]["sub"],
+        }
+        jws = self._mandate(values, salt, **(following | changes))
         return replace(
             case,
             mandates=[*case.mandates, jws],
@@ -180,16 +183,23 @@ class Approvers:
             materials=[*case.materials, *sealed],
         )
 
+    def _mandate(self, situation: Mapping[str, Any], salt: bytes, **changes: Any) -> str:
+        return self.consortium.mandate(
+            self.service.subjects, self.service.items, situation=situation, situation_salt=salt, **changes
+        )
+
     def _sealed(
-        self, form: Mapping[str, Any] | SealedForm | None, materials: Sequence[Material | SealedMaterial]
+        self,
+        form: Mapping[str, Any] | SealedForm | None,
+        materials: Sequence[Material | SealedMaterial] | None,
     ) -> tuple[list[SealedMaterial], SealedForm | None]:
         sealed = [
             material if isinstance(material, SealedMaterial) else seal_material(material, self.recipients())
-            for material in materials
+            for material in (self.service.materials if materials is None else materials)
         ]
         if form is None or isinstance(form, SealedForm):
             return sealed, form
-        return sealed, seal_form(form, sealed, self.recipients())
+        return sealed, seal_form(self.service.form if form is USUAL else form, sealed, self.recipients())
 
     def recipients(self) -> dict[int, dict[str, Any]]:
         """Sealing keys of the approvers."""
@@ -198,7 +208,7 @@ class Approvers:
     def planned(self, case: Filed) -> list[EvidenceItem]:
         """What is asked to decide the case."""
         situation = read_situation(self.consortium.scenario, case.values)
-        items = [self.consortium.scenario.item(name) for name in self.items]
+        items = [self.consortium.scenario.item(name) for name in self.service.items]
         return [item for item in items if item.source == "gateway" and holds(item.when, situation)]
 
     def question(self, case: Filed, item: str, *, index: int = 0, purpose: Any = "decide") -> Question:
@@ -288,7 +298,7 @@ class Approvers:
         before = changes.pop("before", [])
         known = {(leaf["kind"], leaf["content"]) for leaf in before}
         leaves = [*before, *(leaf(kind, content) for kind, content in contents if (kind, content) not in known)]
-        body = {
+        body: dict[str, Any] = {
             "case": case.id,
             "sequence": case.sequence,
             "status": int(status),
@@ -339,6 +349,55 @@ class Officer:
     endpoint: str
 
 
+def paper(name: str, **fields: Any) -> Material:
+    """A material as an applicant brings it."""
+    return Material(
+        id=name, filename=f"{name}.pdf", media_type="application/pdf", content=name.encode(), fields=dict(fields)
+    )
+
+
+GALLERY = Service(
+    scenario="open-gallery",
+    items=GALLERY_ITEMS,
+    subjects=GALLERY_SUBJECTS,
+    situation={
+        "decoration_area_m2": "280.00",
+        "handler_household": "beijing",
+        "handled_by": "self",
+        "premises_tenure": "owned",
+    },
+    form={"legal_representative": "陈画", "sells_relics": False, "imports_exports": False},
+)
+"""A gallery of up to 300 m² in owned premises, handled by its legal representative from Beijing."""
+
+HALL = Service(
+    scenario="open-exhibition-hall",
+    items=(
+        "E05.company",
+        "E05.company.representative",
+        "E06.company",
+        "E01.handler",
+        "E09.premises",
+        "E13.premises",
+        "E17.premises",
+        "E18.laboratory",
+    ),
+    subjects={
+        **GALLERY_SUBJECTS,
+        "premises": [("unit", "110108900900GB00001F00000001", "", {})],
+        "laboratory": [("laboratory", "CMA-1", "", {"report_date": "2026-01-10"})],
+    },
+    situation={"premises_space": "above-ground", "handled_by": "self"},
+    form={
+        "floor_area_m2": "500.00",
+        "person_in_charge": "陈画",
+        "uses_central_air": False,
+        "fire_route": "commitment",
+    },
+    materials=[paper("hygiene-test-report", issued_on=(date.today() - timedelta(days=20)).isoformat(), result="pass")],
+)
+"""An exhibition hall above ground, which fire rescue (lead) and health decide together."""
+
 VALUES: dict[str, Any] = {
     "full_name": "陈画",
     "entity_name": "海淀墨白画廊有限公司",
@@ -347,13 +406,6 @@ VALUES: dict[str, Any] = {
     "covered_area": "280.00",
 }
 """What values say unless a test says otherwise."""
-
-
-def paper(name: str, **fields: Any) -> Material:
-    """A material as an applicant brings it."""
-    return Material(
-        id=name, filename=f"{name}.pdf", media_type="application/pdf", content=name.encode(), fields=dict(fields)
-    )
 
 
 def sealed_as(name: str, document: Any, recipients: Mapping[int, Mapping[str, Any]]) -> tuple[str, dict[str, str]]:
@@ -386,10 +438,9 @@ def _keys(item: EvidenceItem) -> set[str]:
 
 
 @asynccontextmanager
-async def open_approvers(
-    consortium: Consortium, admin_dsn: str, *, items: Sequence[str] = GALLERY_ITEMS
-) -> AsyncIterator[Approvers]:
-    """The approvers of the consortium's binding in one gateway with new stores; they hold the binding's scenario."""
+async def open_approvers(service: Service, admin_dsn: str) -> AsyncIterator[Approvers]:
+    """The approvers of a service in one gateway with new stores, under a binding of a consortium of their own."""
+    consortium = make_consortium(service.scenario)
     paths: dict[str, Path] = {path.stem: path for path in department_files()}
     seats: dict[int, Seat] = {}
     for number in consortium.binding.approvers:
@@ -416,4 +467,4 @@ async def open_approvers(
         app.router.lifespan_context(app),
         GatewayClient(OPERATOR, consortium.keys[OPERATOR].request, consortium.chain, transport=transport) as operator,
     ):
-        yield Approvers(consortium=consortium, app=app, seats=seats, book=book, operator=operator, items=items)
+        yield Approvers(consortium=consortium, app=app, seats=seats, book=book, operator=operator, service=service)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from orchestrator.gateway.verdicts import MOST_CASES
 from orchestrator.protocol.jose import SigningKey, peek_jws
 from orchestrator.protocol.mandate import ChainRef, Mandate
 from orchestrator.protocol.material import SealedForm, SealedMaterial, seal_form, seal_material
-from tests.support.approver import FORM, OPERATOR, Approvers, Filed, open_approvers, paper, sealed_as
-from tests.support.consortium import make_consortium
+from tests.support.approver import GALLERY, OPERATOR, Approvers, Filed, paper, sealed_as
 
 pytestmark = pytest.mark.anyio
 
@@ -28,12 +26,6 @@ FILED: dict[str, Filed] = {}
 TAX = 6
 COM_06 = "COM-06-culture-tourism"
 """An answer that came did not verify."""
-
-
-@pytest.fixture(scope="module")
-async def gallery(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
-    async with open_approvers(make_consortium(), pg_admin_dsn) as approvers:
-        yield approvers
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +130,7 @@ async def test_case__situation_is_not_the_mandates__refused(gallery: Approvers) 
 
 async def test_case__form_is_not_the_mandates__refused(gallery: Approvers) -> None:
     case = gallery.file()
-    other = seal_form(FORM | {"sells_relics": True}, [], gallery.recipients()).model_dump(mode="json")
+    other = seal_form({**GALLERY.form, "sells_relics": True}, [], gallery.recipients()).model_dump(mode="json")
     assert await refusal(gallery, case.body(form=None)) == "wrong-form"
     assert await refusal(gallery, case.body(form=other)) == "wrong-form"
     # Another content under the right hash does not open to what the hash says.
@@ -160,7 +152,7 @@ async def test_case__form_of_another_shape__refused_others_go_on(gallery: Approv
 
 
 async def test_case__form_answers_are_not_the_scenarios__refused(gallery: Approvers) -> None:
-    for form in ({}, FORM | {"sells_relics": "no"}, FORM | {"extra": 1}):
+    for form in ({"extra": 1}, {**GALLERY.form, "sells_relics": "no"}, {**GALLERY.form, "extra": 1}):
         assert await refusal(gallery, gallery.file(form=form).body()) == "bad-answer"
 
 
@@ -308,7 +300,7 @@ async def test_answers__provider_down__waited_for_until_given_up(gallery: Approv
 
 async def test_answers__not_covered_by_the_mandate__not_asked_and_unknown(gallery: Approvers) -> None:
     # The applicant declined one item: its material is asked for instead.
-    grants = [grant for grant in gallery.items if grant != "E05.company"]
+    grants = [grant for grant in gallery.service.items if grant != "E05.company"]
     mandate = gallery.consortium.mandate(items=grants)
     case = gallery.file(evidence=Mandate.model_validate(peek_jws(mandate)[1]).evidence)
     verdict, _ = await gallery.verdict(case)

@@ -1,0 +1,21 @@
+"""Approvers for the tests of a module: one that decides alone, and two that decide together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.approver import GALLERY, HALL, Approvers, open_approvers
+
+
+@pytest.fixture(scope="module")
+async def gallery(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
+    async with open_approvers(GALLERY, pg_admin_dsn) as approvers:
+        yield approvers
+
+
+@pytest.fixture(scope="module")
+async def hall(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
+    async with open_approvers(HALL, pg_admin_dsn) as approvers:
+        yield approvers
