@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from orchestrator.database import Pool
 from orchestrator.domain.calendar import Calendar
@@ -35,16 +37,21 @@ class Pace:
     """How long after approval a push may ask."""
 
 
+TEXTS_AGE: Final = 5.0
+"""Seconds for which texts may be shown that have been amended since."""
+
+
 class Definitions:
-    """Scenario versions by hash, read from the store once each."""
+    """Scenario versions by hash. A version is read once, its texts again when they were amended."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._known: dict[str, Scenario] = {}
+        self._read_at = 0.0
 
     async def get(self, version: str) -> Scenario:
         """The scenario of a version. Raises Invalid when nobody has published it here."""
-        if version not in self._known:
+        if version not in self._known or time.monotonic() - self._read_at > TEXTS_AGE:
             await self.refresh()
         if version not in self._known:
             raise Invalid(
@@ -58,8 +65,10 @@ class Definitions:
 
     async def refresh(self) -> dict[str, Scenario]:
         """Reads what was published since; returns all known versions."""
+        texts = {version: scenario.texts_hash for version, scenario in self._known.items()}
+        self._read_at = time.monotonic()  # at once, so that many who ask together read once
         async with self._pool.connection() as connection:
-            rows = await applications.definitions(connection, known=list(self._known))
+            rows = await applications.definitions(connection, known=texts)
         for row in rows:
             scenario = Scenario.from_documents(row["definition"], row["texts"])
             self._known[str(row["version"])] = scenario

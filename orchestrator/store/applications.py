@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,9 +124,18 @@ async def keep_definition(
     )
 
 
-async def definitions(connection: Connection, *, known: list[str]) -> list[Row]:
-    """Scenario versions that are not among `known`."""
-    cursor = await connection.execute("select * from definition where version <> all(%s)", [known])
+async def definitions(connection: Connection, *, known: Mapping[str, str]) -> list[Row]:
+    """Scenario versions that are not among `known` (version to texts hash), or have other texts now."""
+    cursor = await connection.execute(
+        """
+        select d.* from definition d
+        where not exists (
+            select from unnest(%s::text[], %s::text[]) as k(version, texts_hash)
+            where k.version = d.version and k.texts_hash = d.texts_hash
+        )
+        """,
+        [list(known), list(known.values())],
+    )
     return await cursor.fetchall()
 
 
