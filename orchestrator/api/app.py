@@ -29,7 +29,8 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> Fast
         version="0.1.0",
         description="政务服务链上办理 / government services, handled on chain",
         lifespan=lifespan,
-        docs_url="/api/docs",
+        docs_url=None,  # it would load scripts from elsewhere; the portal renders the document itself
+        redoc_url=None,
         openapi_url="/api/openapi.json",
     )
     problems.install(app, body_limit=API_BODY_LIMIT)

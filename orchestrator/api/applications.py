@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.api.principals import COOKIE, Applicant, Current
+from orchestrator.api.principals import COOKIE, Applicant, Current, find_principal
 from orchestrator.api.state import State
 from orchestrator.database import Row
 from orchestrator.domain.canonical import b64, canonical, unb64
@@ -31,6 +31,9 @@ from orchestrator.store import applications, cases, evidence
 from orchestrator.store.cases import CaseRow
 
 router = APIRouter()
+
+LOGIN_COOKIE = "lianban_login"
+"""Ties a sign-in to the browser that began it: the hash of its state."""
 
 
 class Content(BaseModel):
@@ -74,13 +77,22 @@ class SignedIn(BaseModel):
 
 
 @router.post("/api/login")
-async def login(state: Current) -> SignIn:
+async def login(request: Request, response: Response, state: Current) -> SignIn:
     """Begins a sign-in at the identity seat."""
     pushed = await state.identity.push(None)
     async with state.context.pool.connection() as connection:
         await applications.begin_login(
             connection, state=pushed.state, nonce=pushed.nonce, code_verifier=pushed.code_verifier, application=None
         )
+    response.set_cookie(
+        LOGIN_COOKIE,
+        applications.token_hash(pushed.state).hex(),
+        path="/callback",
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        max_age=3600,
+    )
     return SignIn(authorize_url=pushed.authorize_url)
 
 
@@ -174,18 +186,38 @@ async def callback(
             remedy="需要时重新申请 / apply again when you wish",
         )
     granted = await state.identity.exchange(code, code_verifier=str(begun["code_verifier"]), nonce=str(begun["nonce"]))
+    for_person = "text/html" in request.headers.get("accept", "")
+    if for_person and not await _began_here(request, login_state, granted.subject):
+        raise Refused(
+            "登录不是从本浏览器发起的",
+            detail_en="this sign-in was begun in another browser",
+            code="unknown-state",
+            remedy="重新登录 / sign in again",
+        )
     case: str | None = None
     kind: Any = None
     if begun["application"] is not None:
         case, kind = await _submit(state, str(begun["application"]), granted.subject, granted.mandate)
     async with state.context.pool.connection() as connection:
         token = await applications.open_session(connection, granted.subject, now=state.context.now())
-    if "text/html" not in request.headers.get("accept", ""):
+    if not for_person:
         return SignedIn(token=token, case=case, kind=kind)
     response = RedirectResponse(f"/cases/{case}" if case else "/", status_code=303)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure, max_age=12 * 3600)
     return response
+
+
+async def _began_here(request: Request, login_state: str, subject: str) -> bool:
+    """Whether this browser began the sign-in, or the same person is signed in here already.
+
+    Otherwise a link with somebody else's code would sign people in as that person, and what they do next would be in that
+    person's name.
+    """
+    if request.cookies.get(LOGIN_COOKIE) == applications.token_hash(login_state).hex():
+        return True
+    principal = await find_principal(request)
+    return principal is not None and principal.subject == subject
 
 
 async def _open_case(state: State, case: str, subject: str) -> tuple[CaseRow, str]:

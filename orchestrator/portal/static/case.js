@@ -1,0 +1,99 @@
+// A case as it moves: its story by server-sent events, the credential opened here, and what this device keeps of it.
+
+import { say } from "./form.js";
+import { find, forget } from "./keys.js";
+import { openCredential } from "./seal.js";
+
+let live = document.getElementById("live");
+
+// Whatever happens, the server renders it: an event only says that there is something new.
+async function refresh() {
+  const response = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!response.ok || response.redirected) return location.reload();
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (Boolean(page.getElementById("credential")) !== Boolean(document.getElementById("credential"))) return location.reload();
+  const fresh = page.getElementById("live");
+  live.replaceWith(fresh);
+  live = fresh;
+  document.title = page.title;
+}
+
+function follow() {
+  const stream = new EventSource(`/api/cases/${live.dataset.case}/events`);
+  let soon;
+  const news = (event) => {
+    if (Number(event.lastEventId) <= Number(live.dataset.last)) return;
+    clearTimeout(soon);
+    soon = setTimeout(refresh, 250);
+  };
+  for (const kind of live.dataset.events.split(" ")) stream.addEventListener(kind, news);
+  // The server ends the stream of a closed case; the last step has no event of its own.
+  stream.onerror = () => {
+    stream.close();
+    clearTimeout(soon);
+    refresh().then(() => live.dataset.moving === "yes" && setTimeout(follow, 2000));
+  };
+}
+
+if (live.dataset.moving === "yes") follow();
+
+const device = document.querySelector("[data-device]");
+const section = document.getElementById("credential");
+
+async function show(known) {
+  const response = await fetch(`/api/cases/${section.dataset.case}/credential`, { headers: { accept: "application/json" } });
+  const found = await response.json();
+  if (!response.ok) throw new Error(say(found.detail, found.detail_en));
+  const { claims, presentation } = await openCredential(found, section.dataset.case, known.pair);
+  const labels = JSON.parse(section.dataset.labels);
+  const list = section.querySelector("[data-claims]");
+  list.replaceChildren(
+    ...Object.entries(labels)
+      .filter(([name]) => claims[name] !== undefined && claims[name] !== null)
+      .map(([name, label]) => entry(say(label.zh, label.en), claims[name])),
+  );
+  const save = section.querySelector("[data-save]");
+  save.href = URL.createObjectURL(new Blob([presentation], { type: "application/dc+sd-jwt" }));
+  save.hidden = false;
+}
+
+function entry(label, value) {
+  const [box, term, text] = ["div", "dt", "dd"].map((name) => document.createElement(name));
+  term.textContent = label;
+  text.textContent = Array.isArray(value) ? value.join(say("、", ", ")) : typeof value === "object" ? JSON.stringify(value) : value;
+  box.append(term, text);
+  return box;
+}
+
+async function prepareCredential(known) {
+  const [button, status] = [section.querySelector("[data-open]"), section.querySelector("[data-status]")];
+  if (!known) {
+    status.textContent = say("本浏览器没有打开它的密钥。", "This browser does not have the key that opens it.");
+    return;
+  }
+  button.disabled = false;
+  button.addEventListener("click", async () => {
+    try {
+      await show(known);
+      button.hidden = true;
+    } catch (error) {
+      status.textContent = error.message || say("无法打开证照。", "The credential does not open.");
+    }
+  });
+}
+
+async function prepareDevice() {
+  const { delivery, form } = device.dataset;
+  const known = await find("keys", delivery);
+  if (section) await prepareCredential(known);
+  if (!known && !(await find("forms", form))) return;
+  const box = device.querySelector("[data-forget]");
+  box.hidden = false;
+  box.querySelector("[data-do]").addEventListener("click", async () => {
+    await forget("keys", delivery);
+    if (form) await forget("forms", form);
+    location.reload();
+  });
+}
+
+prepareDevice();

@@ -1,0 +1,124 @@
+"""What the pages say in so many words: stages, events, terms, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from orchestrator.api.cases import STATUS_NAMES
+from orchestrator.domain.case import Status
+
+BEIJING: Final = ZoneInfo("Asia/Shanghai")
+
+Words = dict[str, str]
+"""`zh` and `en`."""
+
+
+def words(zh: str, en: str) -> dict[str, str]:
+    """One text in both languages."""
+    return {"zh": zh, "en": en}
+
+
+STATUSES: Final = {int(status): words(*names) for status, names in STATUS_NAMES.items()}
+
+STAGES: Final = {
+    "intake": words("正在整理核验事项", "preparing the questions"),
+    "gather": words("正在向各部门核验", "departments are answering"),
+    "decide": words("审批部门正在审查", "the approvers are deciding"),
+    "seal": words("正在签批并封存案卷", "the outcome is being signed"),
+    "post": words("正在提交上链", "the outcome is going on chain"),
+    "confirm": words("等待链上确认", "waiting for the chain"),
+    "push": words("已上链,正在办结", "on chain, finishing"),
+    "waiting": words("等待处理", "waiting"),
+    "done": words("已办结", "closed"),
+}
+
+WAITING_FOR: Final = {
+    Status.ACCEPTED: words("审批人员正在人工审查,无需您操作。", "An officer is looking at it. You need do nothing."),
+    Status.RETURNED: words("请按下面的说明补正。", "Please bring what is listed below."),
+}
+
+EVENTS: Final = {
+    "submitted": words("已提交,授权书已签署", "submitted; the mandate is signed"),
+    "amendment": words("已补正或变更", "supplemented or changed"),
+    "withdrawal": words("已申请撤回", "withdrawal asked for"),
+    "department-down": words("有部门暂时未应答,系统会继续询问", "a department does not answer; it is asked again"),
+    "gathered": words("各部门已应答", "the departments have answered"),
+    "decided": words("审批部门已按规则审查", "the approvers have applied the rules"),
+    "officer-decided": words("审批人员已作出决定", "an officer has decided"),
+    "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
+    "sealed": words("结果已签批,案卷已封存", "the outcome is signed, the dossier closed"),
+    "posted": words("已提交上链", "sent to the chain"),
+    "settled": words("链上已确认", "settled on chain"),
+    "refused-by-ledger": words("账本未接受,正在重新签批", "the ledger refused it; it is being signed anew"),
+    "pushed": words("已推送下一项服务", "the next service was offered"),
+}
+"""Every kind of event in a case's story."""
+
+ANSWERS: Final = {
+    "due": words("等待应答", "waiting"),
+    "answered": words("已应答", "answered"),
+    "refused": words("部门未予答复", "refused to answer"),
+    "unavailable": words("部门未应答", "did not answer"),
+    "brought": words("已由材料代替", "replaced by a material"),
+}
+
+OUTCOMES: Final = {
+    "approve": words("准予", "approve"),
+    "return": words("补正", "return"),
+    "refuse": words("不予", "refuse"),
+    "manual": words("转人工", "an officer decides"),
+}
+
+
+def term(value: int, unit: str) -> dict[str, str]:
+    """A number of days; 0 is decided at once."""
+    if value == 0:
+        return words("即审即办", "decided at once")
+    plural = "" if value == 1 else "s"
+    if unit == "working_day":
+        return words(f"{value} 个工作日", f"{value} working day{plural}")
+    return words(f"{value} 日", f"{value} day{plural}")
+
+
+def trips(least: int, most: int) -> dict[str, str]:
+    """How often somebody has to come; 0 is wholly online."""
+    if most == 0:
+        return words("0 次(全程网办)", "none, wholly online")
+    span = str(most) if least == most else f"{least}–{most}"
+    return words(f"{span} 次", f"{span} trip{'' if most == 1 else 's'}")
+
+
+def moment(value: Any) -> str:
+    """A point in time as people in Beijing read it; a day as it is."""
+    if isinstance(value, datetime):
+        return value.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
+    """What an event adds to its name, if that says something to a person."""
+    if kind == "gathered":
+        return words(f"{detail['answered']}/{detail['asked']} 项", f"{detail['answered']} of {detail['asked']}")
+    if kind == "decided":
+        return dict(OUTCOMES[detail["outcome"]])
+    return None
+
+
+CREDENTIAL: Final = {
+    "licence_name": words("证照名称", "Credential"),
+    "licence_number": words("证照编号", "Number"),
+    "licence_identifier": words("电子证照标识", "Identifier (GB/T 36904)"),
+    "licence_type_code": words("证照类型代码", "Type code"),
+    "issuer_name": words("颁发机构", "Issued by"),
+    "issuer_code": words("颁发机构代码", "Issuer's code"),
+    "issue_date": words("颁发日期", "Issued on"),
+    "holder_name": words("持证主体", "Holder"),
+    "holder_code": words("持证主体代码", "Holder's code"),
+    "holder_code_kind": words("持证主体代码类型", "Kind of holder's code"),
+    "valid_from": words("有效期起始", "Valid from"),
+    "valid_to": words("有效期截止", "Valid until"),
+}
+"""What every credential says."""
