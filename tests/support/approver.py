@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.conditions import holds
+from orchestrator.domain.identifiers import bank_card_problem
 from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.domain.situations import read_situation
@@ -242,8 +243,10 @@ class Approvers:
         item = self.consortium.scenario.item(name)
         provider = self.consortium.provider(name)
         mandate = Mandate.model_validate(peek_jws(case.newest)[1])
+        _, identity, subject_name, _ = self.service.subjects[item.subject][0]
+        usual = VALUES | {"full_name": subject_name, "entity_name": subject_name, "uscc": identity} | claims
         values = {
-            claim.key: claims.get(claim.key, VALUES.get(claim.key, True if not claim.sealed_to else f"«{claim.key}»"))
+            claim.key: usual.get(claim.key, f"«{claim.key}»" if claim.sealed_to else True)
             for claim in item.claims
             if claim.key not in without
         }
@@ -398,10 +401,23 @@ HALL = Service(
 )
 """An exhibition hall above ground, which fire rescue (lead) and health decide together."""
 
+CARD = next(f"622202020011223{digit}" for digit in "0123456789" if bank_card_problem(f"622202020011223{digit}") is None)
+"""A bank card number that nobody has."""
+
+BENEFIT = Service(
+    scenario="unemployment-benefit-claim",
+    items=("E01.claimant", "E27.claimant", "E28.claimant", "E25.claimant", "E24.claimant", "E26.claimant"),
+    subjects={"claimant": [("citizen", "110199199607180153", "孙足月", {})]},
+    situation={},
+    form={
+        "bank_account": {"holder": "孙足月", "bank": "某银行海淀支行", "number": CARD},
+        "pay_to_social_security_card": False,
+    },
+)
+"""A claim of unemployment benefit; a mandate needs `face` beside it."""
+
 VALUES: dict[str, Any] = {
-    "full_name": "陈画",
-    "entity_name": "海淀墨白画廊有限公司",
-    "uscc": "91110108MBXYE0016D",
+    "contribution_months": 26,
     "building_area": "280.00",
     "covered_area": "280.00",
 }

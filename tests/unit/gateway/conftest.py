@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.approver import GALLERY, HALL, Approvers, open_approvers
+from tests.support.approver import BENEFIT, GALLERY, HALL, Approvers, open_approvers
 
 
 @pytest.fixture(scope="module")
@@ -18,4 +18,10 @@ async def gallery(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
 @pytest.fixture(scope="module")
 async def hall(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
     async with open_approvers(HALL, pg_admin_dsn) as approvers:
+        yield approvers
+
+
+@pytest.fixture(scope="module")
+async def benefit(pg_admin_dsn: str) -> AsyncIterator[Approvers]:
+    async with open_approvers(BENEFIT, pg_admin_dsn) as approvers:
         yield approvers
