@@ -26,7 +26,8 @@ from orchestrator.problems import install, problem_of, status_of
 
 FOLDER: Final = Path(__file__).parent
 MAX_FIELDS: Final = 2000
-_NO_STORE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+# Not no-referrer: browsers then send `Origin: null` with a form, which no form of ours may have.
+_NO_STORE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
 
 
 class Documents(BaseModel):
