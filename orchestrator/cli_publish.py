@@ -1,23 +1,26 @@
-"""`lianban scenario publish`, `bind`, `retire`: put a scenario on chain with the departments' signatures."""
+"""`lianban scenario publish`, `bind`, `retire`: put a scenario on chain with the departments' signatures.
+
+The orchestrator is imported only when one of them runs, so that `check` and `plan` answer at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
-from orchestrator.cli_scenario import FileArgument, app
+from orchestrator.cli_scenario import FileArgument, app, load
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.scenario import Scenario
-from orchestrator.domain.scenario_file import load_scenario
-from orchestrator.pipeline.publishing import Publisher, Terms
-from orchestrator.runtime import open_runtime
-from orchestrator.scenarios import FOLDER, load_catalogue
+from orchestrator.scenarios import FOLDER
 from orchestrator.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from orchestrator.domain.scenario import Scenario
+    from orchestrator.pipeline.publishing import Publisher, Terms
 
 BindingOption = Annotated[
     Path, typer.Option("--binding", exists=True, dir_okay=False, help="落地文件 · which departments play which roles")
@@ -54,13 +57,14 @@ def retire(
 
 
 def read(settings: Settings, file: Path) -> Scenario:
-    """The scenario in a file, with the departments' additions of this installation. Raises ScenarioFaults."""
-    more = sorted(settings.adapters_dir.glob("*.yaml")) if settings.adapters_dir.exists() else []
-    return load_scenario(file.read_text("utf-8"), catalogue=load_catalogue(*more))
+    """The scenario in a file, with the departments' additions of this installation. Ends the command when it has faults."""
+    return load(file, sorted(settings.adapters_dir.glob("*.yaml")))
 
 
 def read_terms(file: Path) -> Terms:
     """A binding file. Raises Invalid when it is none."""
+    from orchestrator.pipeline.publishing import Terms
+
     try:
         return Terms(**yaml.safe_load(file.read_text("utf-8")))
     except (yaml.YAMLError, TypeError) as error:
@@ -74,6 +78,7 @@ def read_terms(file: Path) -> Terms:
 
 def run(settings: Settings, action: Callable[[Publisher], Awaitable[Any]]) -> Any:
     """Opens the orchestrator and lets the publisher act."""
+    from orchestrator.runtime import open_runtime
 
     async def opened() -> Any:
         async with open_runtime(settings) as runtime:

@@ -6,6 +6,7 @@ Exit codes: 0 all is well, 2 the file or the answers are wrong.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +43,7 @@ _BASES = {"statute": ("法定", "statute"), "consent": ("同意", "consent"), "p
 def check(file: FileArgument, department: Departments = None) -> None:
     """检查场景文件,逐行说明错误 · Check a scenario file; each fault with its line."""
     console = Console(highlight=False)
-    scenario = _load(file, department, console)
+    scenario = load(file, department or ())
     rows = len(scenario.rules)
     console.print(f"[green]✓[/] {escape(scenario.name.zh)} · {escape(scenario.name.en)}")
     console.print(f"  版本 version  {scenario.version}", soft_wrap=True)
@@ -64,7 +65,7 @@ def plan(
 ) -> None:
     """按情形列出材料、核验数据、审批部门、期限与跑动次数 · Show what a situation means."""
     console = Console(highlight=False)
-    scenario = _load(file, department, console)
+    scenario = load(file, department or ())
     try:
         given = read_answers(scenario, answers)
         result = make_plan(scenario, given, day=_day(day), calendar=load_calendar())
@@ -115,9 +116,11 @@ def _day(text: str) -> date:
         raise Invalid(field="--day", detail="日期不正确", detail_en="This is no date", remedy="YYYY-MM-DD") from error
 
 
-def _load(file: Path, department: list[Path] | None, console: Console) -> Scenario:
+def load(file: Path, departments: Sequence[Path]) -> Scenario:
+    """The scenario in a file, with further department files. Prints its faults and ends the command when it has any."""
+    console = Console(highlight=False)
     try:
-        return load_scenario(file.read_text("utf-8"), catalogue=load_catalogue(*(department or ())))
+        return load_scenario(file.read_text("utf-8"), catalogue=load_catalogue(*departments))
     except ScenarioFaults as faults:
         console.print(f"[red]✗[/] {escape(str(file))}:{len(faults.faults)} 处错误 · {len(faults.faults)} faults")
         for fault in faults.faults:

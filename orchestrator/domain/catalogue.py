@@ -160,8 +160,8 @@ class Catalogue(BaseModel):
                 code="unknown-evidence",
                 detail=f"目录中没有核验数据 {evidence_id}",
                 detail_en=f"The catalogue has no evidence {evidence_id}",
-                remedy="补充的部门文件用 --department 给出,见 docs/adapter.md / "
-                "give a further department file with --department, see docs/adapter.md",
+                remedy="check、plan 以 --department 补充部门文件,publish、bind 之前先 lianban seed --department,见 docs/adapter.md"
+                " / give check and plan a further --department file; before publish, lianban seed --department",
             ) from None
 
     def department(self, department_id: str) -> DepartmentProfile:

@@ -84,7 +84,11 @@ class LedgerView:
             if seat.keyset.id == department:
                 return seat
         raise Invalid(
-            field="seat", detail="没有这个部门的席位", detail_en="the department has no seat", code="unknown-seat"
+            field=department,
+            detail="没有这个部门的席位",
+            detail_en="this department has no seat",
+            remedy="核对部门 id / check the department's id",
+            code="unknown-seat",
         )
 
     async def binding(self, number: int) -> BindingView:
