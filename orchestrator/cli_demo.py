@@ -95,8 +95,10 @@ async def _walk(cluster: Cluster, applicants: list[DemoApplicant], done: Any) ->
         httpx.AsyncClient(timeout=60, trust_env=False) as http,
     ):
         officers = await certified_officers(cluster.settings, runtime, http)
-        walked = await Walker(cluster, officers).all(applicants, done)
         view = runtime.context.view
+        names = {seat.number: seat.keyset.id for seat in await view.seats()}
+        approvers = {each.number: [names[seat] for seat in each.approvers] for each in await view.bindings()}
+        walked = await Walker(cluster, officers, approvers).all(applicants, done)
         statuses = await view.statuses([each.case for each in walked])
         on_chain = {each.case: int(status) for each, (status, _, _) in zip(walked, statuses, strict=True)}
         chain = {

@@ -21,7 +21,8 @@ from orchestrator.protocol.credential import Credential, open_credential
 from orchestrator.protocol.material import Material, SealedForm, SealedMaterial, seal_form, seal_material
 from orchestrator.protocol.sealing import SealingKey
 
-POLL = 0.1
+POLL = 0.3
+"""Seconds between two looks at a case: blocks come once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

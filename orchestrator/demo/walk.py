@@ -18,7 +18,7 @@ from orchestrator.domain.errors import Unavailable
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.identity.client import Applicant
 
-AT_ONCE = 6
+AT_ONCE = 8
 """Applicants who are on their way at the same time."""
 
 OUTCOMES = {"approve": Status.APPROVED, "return": Status.RETURNED, "refuse": Status.REFUSED, "manual": Status.ACCEPTED}
@@ -47,10 +47,16 @@ class Walked:
 class Walker:
     """Walks applicants; officers decide what the demo says is theirs."""
 
-    def __init__(self, cluster: Cluster, officers: Mapping[str, OfficerClient]) -> None:
-        """`officers` by department id."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        officers: Mapping[str, OfficerClient],
+        approvers: Mapping[int, Sequence[str]],
+    ) -> None:
+        """`officers` by department id; `approvers` are the departments that decide under a binding, by its number."""
         self._cluster = cluster
         self._officers = officers
+        self._approvers = approvers
 
     async def all(self, applicants: Sequence[DemoApplicant], done: Callable[[int], None]) -> list[Walked]:
         """Everybody, some at the same time; those who meet an outage come last, one by one."""
@@ -122,7 +128,8 @@ class Walker:
         """Every department with the case on its desk decides it. Raises Unavailable when nothing comes of it."""
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            for officer in self._officers.values():
+            for department in self._approvers[shown["binding"]]:
+                officer = self._officers[department]
                 for item in await officer.queue():
                     if item["case"] == walked.case:
                         await officer.look(walked.case)
@@ -131,7 +138,7 @@ class Walker:
             if found["sequence"] > shown["sequence"] and found["stage"] in ("waiting", "done"):
                 walked.steps.append(Status(found["status"]).name.lower())
                 return found
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
         raise Unavailable("审批人员的决定未上链", detail_en="the officers' decision did not settle", code="too-slow")
 
     async def _pushes(self, walked: Walked, client: ApplicantClient) -> tuple[str, ...]:
