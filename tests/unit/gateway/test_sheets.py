@@ -252,7 +252,7 @@ async def test_sheets__dossier_lost_what_it_held__refused(gallery: Approvers) ->
 async def test_sheets__body_of_another_shape__refused_as_a_whole(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     good = gallery.transition(case, Status.APPROVED, [jws])
-    for bent in (
+    bends: list[dict[str, Any]] = [
         {"status": 0},
         {"status": 7},
         {"sequence": 0},
@@ -262,7 +262,8 @@ async def test_sheets__body_of_another_shape__refused_as_a_whole(gallery: Approv
         {"binding": -1},
         {"root": "0x"},
         {"surplus": 1},
-    ):
+    ]
+    for bent in bends:
         with pytest.raises(Invalid):
             await gallery.sheets(good | bent)
 
