@@ -169,11 +169,17 @@ async def consistency(first: int, second: int, seat: CurrentSeat) -> dict[str, A
 
 @router.get("/{department}/log/inclusion")
 async def inclusion(index: int, size: int, seat: CurrentSeat) -> dict[str, Any]:
-    """The path (RFC 9162, 2.1.3) of an entry under the head of `size`."""
+    """An entry (as it was hashed, in text) and its path (RFC 9162, 2.1.3) under the head of `size`.
+
+    Whoever holds an answer can so check that it was logged, under a head that the ledger has anchored. An entry holds hashes
+    only.
+    """
     if not 0 <= index < size < 1 << 48:
         raise _no_such("index")
     tree = await read_tree(seat.store, size, leaves=[index])
-    return {"index": index, "size": size, "path": [to_hex(node) for node in tree.inclusion_proof(index)]}
+    rows = await seat.store.rows("select convert_from(entry, 'UTF8') as entry from log_entry where index = %s", [index])
+    path = [to_hex(node) for node in tree.inclusion_proof(index)]
+    return {"index": index, "size": size, "entry": rows[0]["entry"], "path": path}
 
 
 def _size(row: Row | None) -> int:
