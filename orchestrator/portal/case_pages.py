@@ -45,7 +45,7 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
         who,
         case=shown,
         scenario=scenario,
-        story=[{**each, "name": words.EVENTS[str(each["kind"])], "more": _more(each)} for each in story],
+        story=[{**each, "name": words.EVENTS[str(each["kind"])], "more": _more(each, scenario)} for each in story],
         stage=words.WAITING_FOR.get(status, words.STAGES["waiting"])
         if row.stage == "waiting"
         else words.STAGES[row.stage],
@@ -121,7 +121,10 @@ def credential_labels(scenario: Scenario) -> dict[str, dict[str, str]]:
     return words.CREDENTIAL | {each.id: {"zh": each.label.zh, "en": each.label.en} for each in own}
 
 
-def _more(event: Any) -> dict[str, str] | None:
+def _more(event: Any, scenario: Scenario) -> Any:
+    """What an event adds to its name."""
+    if event["kind"] == "pushed":
+        return next((push.message for push in scenario.pushes if push.id == event["detail"]["push"]), None)
     return words.event_detail(str(event["kind"]), event["detail"])
 
 

@@ -34,7 +34,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals.update(term=words.term, trips=words.trips, moment=words.moment)
+_environment.globals.update(term=words.term, trips=words.trips, choices=words.choices, moment=words.moment)
 _environment.filters["json"] = lambda value: orjson.dumps(value).decode()
 
 

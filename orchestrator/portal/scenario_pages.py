@@ -40,7 +40,8 @@ async def home(request: Request, state: Current, who: Visitor) -> Response:
         response: Response = RedirectResponse(onward, status_code=303)
         response.delete_cookie(NEXT_COOKIE)
         return response
-    return page(request, "home.html", who, cards=await cards(state), notices=await notices_of(state, who))
+    offers = [notice for notice in await notices_of(state, who) if notice["name"]]
+    return page(request, "home.html", who, cards=await cards(state), notices=offers[:3])
 
 
 async def notices_of(state: State, who: Principal | None) -> list[dict[str, Any]]:

@@ -25,11 +25,14 @@ STATUS_OF = "0x" + keccak(b"statusOf(bytes32)")[:4].hex()
 
 
 @router.get("/signin")
-async def sign_in(request: Request, who: Visitor, onward: Annotated[str, Query(alias="next")] = "/") -> Response:
-    """Says where one signs in."""
+async def sign_in(
+    request: Request, state: Current, who: Visitor, onward: Annotated[str, Query(alias="next")] = "/"
+) -> Response:
+    """Says where one signs in, and with whom."""
     if who is not None:
         return RedirectResponse(own_path(onward), status_code=303)
-    return page(request, "sign_in.html", who, onward=own_path(onward))
+    seat = await state.context.view.seat(state.identity.seat)
+    return page(request, "sign_in.html", who, onward=own_path(onward), department=seat.keyset.name)
 
 
 @router.post("/signin")
@@ -94,7 +97,7 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
         case=case,
         found=found,
         problem=problem,
-        data=STATUS_OF + (case[2:] if found else "<64>"),
+        selector=STATUS_OF,
     )
 
 

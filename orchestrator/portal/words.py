@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.api.cases import STATUS_NAMES
 from orchestrator.domain.case import Status
+from orchestrator.domain.scenario_parts import Entry, Question
 
 BEIJING: Final = ZoneInfo("Asia/Shanghai")
 
@@ -30,29 +31,29 @@ STAGES: Final = {
     "seal": words("正在签批并封存案卷", "the outcome is being signed"),
     "post": words("正在提交上链", "the outcome is going on chain"),
     "confirm": words("等待链上确认", "waiting for the chain"),
-    "push": words("已上链,正在办结", "on chain, finishing"),
+    "push": words("已上链，正在办结", "on chain, finishing"),
     "waiting": words("等待处理", "waiting"),
     "done": words("已办结", "closed"),
 }
 
 WAITING_FOR: Final = {
-    Status.ACCEPTED: words("审批人员正在人工审查,无需您操作。", "An officer is looking at it. You need do nothing."),
+    Status.ACCEPTED: words("审批人员正在人工审查，无需您操作。", "An officer is looking at it. You need do nothing."),
     Status.RETURNED: words("请按下面的说明补正。", "Please bring what is listed below."),
 }
 
 EVENTS: Final = {
-    "submitted": words("已提交,授权书已签署", "submitted; the mandate is signed"),
+    "submitted": words("已提交，授权书已签署", "submitted; the mandate is signed"),
     "amendment": words("已补正或变更", "supplemented or changed"),
     "withdrawal": words("已申请撤回", "withdrawal asked for"),
-    "department-down": words("有部门暂时未应答,系统会继续询问", "a department does not answer; it is asked again"),
+    "department-down": words("有部门暂时未应答，系统会继续询问", "a department does not answer; it is asked again"),
     "gathered": words("各部门已应答", "the departments have answered"),
     "decided": words("审批部门已按规则审查", "the approvers have applied the rules"),
     "officer-decided": words("审批人员已作出决定", "an officer has decided"),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
-    "sealed": words("结果已签批,案卷已封存", "the outcome is signed, the dossier closed"),
+    "sealed": words("结果已签批，案卷已封存", "the outcome is signed, the dossier closed"),
     "posted": words("已提交上链", "sent to the chain"),
     "settled": words("链上已确认", "settled on chain"),
-    "refused-by-ledger": words("账本未接受,正在重新签批", "the ledger refused it; it is being signed anew"),
+    "refused-by-ledger": words("账本未接受，正在重新签批", "the ledger refused it; it is being signed anew"),
     "pushed": words("已推送下一项服务", "the next service was offered"),
 }
 """Every kind of event in a case's story."""
@@ -86,9 +87,16 @@ def term(value: int, unit: str) -> dict[str, str]:
 def trips(least: int, most: int) -> dict[str, str]:
     """How often somebody has to come; 0 is wholly online."""
     if most == 0:
-        return words("0 次(全程网办)", "none, wholly online")
+        return words("0 次（全程网办）", "none, wholly online")
     span = str(most) if least == most else f"{least}–{most}"
     return words(f"{span} 次", f"{span} trip{'' if most == 1 else 's'}")
+
+
+def choices(entry: Question | Entry) -> list[tuple[str, Any]]:
+    """The choices of a question of few: (value, label)."""
+    if entry.type == "boolean":
+        return [("true", words("是", "Yes")), ("false", words("否", "No"))]
+    return [(option.id, option.label) for option in entry.options]
 
 
 def moment(value: Any) -> str:

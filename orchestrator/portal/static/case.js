@@ -12,9 +12,9 @@ async function refresh() {
   if (!response.ok || response.redirected) return location.reload();
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (Boolean(page.getElementById("credential")) !== Boolean(document.getElementById("credential"))) return location.reload();
-  const fresh = page.getElementById("live");
-  live.replaceWith(fresh);
-  live = fresh;
+  const fresh = page.querySelectorAll("[data-live]");
+  document.querySelectorAll("[data-live]").forEach((part, n) => part.replaceWith(fresh[n]));
+  live = document.getElementById("live");
   document.title = page.title;
 }
 
