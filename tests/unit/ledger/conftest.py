@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
-import httpx
 import pytest
 
-from orchestrator.devnet.anvil import open_node
+from tests.support.onchain import OnChain, automining_node, on_chain
 
 
 @pytest.fixture(scope="module")
 def node_url() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="lianban-test-"))
-    with open_node(None, folder) as url:
-        # Blocks at once instead of every second: these tests are about what is sent, not about waiting.
-        body = {"jsonrpc": "2.0", "id": 1, "method": "evm_setAutomine", "params": [True]}
-        assert "error" not in httpx.post(url, json=body, trust_env=False).json()
+    """Blocks at once instead of every second: these tests are about what is sent, not about waiting."""
+    with automining_node() as url:
         yield url
-    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+async def chain(node_url: str) -> AsyncIterator[OnChain]:
+    """The gallery's seats admitted, its scenario published and bound."""
+    async with on_chain(node_url, "open-gallery") as chain:
+        yield chain
