@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -75,6 +76,18 @@ def test_isExtension__edges__as_stated(harness: Any, old: int, new: int, proof: 
 def test_isExtension__same_root_for_another_size__does_not_hold(harness: Any, logs: Any) -> None:
     for size in (1, 2, 3, 4, 8):
         assert not harness.isExtension(size, logs["roots"][size], size + 1, logs["roots"][size], [logs["roots"][size]])
+
+
+def test_isExtension__both_roots_raised_by_one_more_node__does_not_hold(harness: Any, logs: Any) -> None:
+    """The path is longer than the new tree is high, though both roots come out of it."""
+    for vector in logs["proofs"][:40]:
+        extra = b"\x22" * 32
+
+        def raised(size: int, extra: bytes = extra) -> bytes:
+            return hashlib.sha256(b"\x01" + extra + bytes.fromhex(logs["roots"][size][2:])).digest()
+
+        old, new = vector["old"], vector["new"]
+        assert not harness.isExtension(old, raised(old), new, raised(new), [*vector["proof"], extra]), (old, new)
 
 
 def test_advanced__every_vector__same_commitment(harness: Any) -> None:
