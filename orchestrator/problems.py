@@ -9,6 +9,8 @@ was sent.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +29,12 @@ MEDIA_TYPE = "application/problem+json"
 
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of a request's body that a server reads unless it says otherwise."""
+
+DISCARDED = 64 * 1024 * 1024
+"""Bytes of a body over its limit that are read and thrown away before the answer."""
+
+DISCARD_SECONDS = 10.0
+"""For how long."""
 
 TITLES: dict[int, tuple[str, str]] = {
     400: ("请求无法解析", "The request cannot be parsed"),
@@ -49,6 +57,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "unknown-state": 400,
     "case-closed": 409,
     "request-in-progress": 409,
+    "idempotency-key-reused": 422,
     "not-settled": 404,
     "unknown-seat": 404,
     "unknown-version": 404,
@@ -165,7 +174,11 @@ def _sentence(fault: Mapping[str, Any]) -> str:
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 instead of reading a body of more than `limit` bytes."""
+    """ASGI middleware: answers 413 instead of handing on a body of more than `limit` bytes.
+
+    What comes after the limit is read and thrown away, up to `DISCARDED` bytes: whoever is still sending when the
+    connection closes would see a broken connection instead of the answer.
+    """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
@@ -177,6 +190,7 @@ class BodyLimit:
             return
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not declared.isdigit() or int(declared) > self.limit:
+            await self._discard(receive)
             await self._refuse(scope, receive, send)
             return
 
@@ -190,6 +204,9 @@ class BodyLimit:
                 break
             size += len(message.get("body", b""))
             if size > self.limit:
+                messages.clear()
+                if message.get("more_body", False):
+                    await self._discard(receive)
                 await self._refuse(scope, receive, send)
                 return
             if not message.get("more_body", False):
@@ -199,6 +216,17 @@ class BodyLimit:
             return messages.pop(0) if messages else await receive()
 
         await self.app(scope, replay, send)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Reads the rest of a body that is refused, for a while."""
+        size = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while size < DISCARDED:
+                    message = await receive()
+                    size += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"请求体不得超过 {self.limit} 字节"

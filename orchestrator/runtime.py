@@ -92,7 +92,10 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             definitions=Definitions(pool),
             calendar=load_calendar(),
             pace=Pace(
-                outage_window=settings.outage_window, retry_first=settings.retry_first, retry_most=settings.retry_most
+                outage_window=settings.outage_window,
+                retry_first=settings.retry_first,
+                retry_most=settings.retry_most,
+                lease=settings.lease,
             ),
             owner=f"{socket.gethostname()}:{os.getpid()}",
         )

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     """For how long a department that does not answer is asked again before its answer counts as a timeout. The material
     is offered to the applicant from the first failure on."""
 
+    lease: float = Field(default=60.0, gt=0)
+    """Seconds for which a worker has the cases that it works on; those of one that died go to another afterwards."""
+
     face_check: str = "development"
     """Which face check the identity seat uses. `development` compares nothing and says so on every use; the profile
     `production` refuses it."""
