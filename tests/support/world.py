@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, LiteralString
 
 import httpx
@@ -20,11 +22,12 @@ from orchestrator.gateway.officer import OfficerClient
 from orchestrator.identity.client import Applicant
 from orchestrator.protocol.verdict import Outcome
 from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.scenarios import read_data
 
-ALONE = ("beijing-public-security", "haidian-culture-tourism")
-"""Departments whose gateway is a process of its own: a provider and an approver that can be down alone."""
+ALONE = ("beijing-public-security", "zgc-haidian-park")
+"""Departments whose gateway is a process of its own: a provider, and an approver that provides nothing, can be down alone."""
 
-PACE: dict[str, Any] = {"retry_first": 0.2, "retry_most": 1.0, "outage_window": 4.0, "gateway_timeout": 10.0}
+PACE: dict[str, Any] = {"retry_first": 0.2, "retry_most": 1.0, "outage_window": 4.0, "lease": 5.0}
 """Seconds."""
 
 LONGEST = 60.0
@@ -138,3 +141,31 @@ async def open_world(cluster: Cluster) -> AsyncIterator[World]:
             operator={"authorization": f"Bearer {staff['operator']}"},
             auditor={"authorization": f"Bearer {staff['auditor']}"},
         )
+
+
+def check_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a response: of this status and code, in both languages, about nobody."""
+    body: dict[str, Any] = response.json()
+    assert response.headers["content-type"] == "application/problem+json", response.headers
+    assert (response.status_code, body["status"], body["code"]) == (status, status, code), body
+    check_words(body)
+    return body
+
+
+def check_words(body: Mapping[str, Any]) -> None:
+    """That a problem speaks Chinese and English and names nobody of the cast."""
+    for zh, en in (("title", "title_en"), ("detail", "detail_en")):
+        assert re.search("[\u4e00-\u9fff]", body[zh]), body
+        assert re.search("[A-Za-z]{3}", body[en]), body
+    assert named(str(body)) == []
+
+
+def named(text: str) -> list[str]:
+    """People of the cast whose name or number stands in a text."""
+    return [part for part in _people() if part in text]
+
+
+@cache
+def _people() -> tuple[str, ...]:
+    people = read_data("cast.yaml")["people"].values()
+    return tuple(str(each[part]) for each in people for part in ("name", "number"))
