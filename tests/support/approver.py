@@ -454,9 +454,11 @@ def _keys(item: EvidenceItem) -> set[str]:
 
 
 @asynccontextmanager
-async def open_approvers(service: Service, admin_dsn: str) -> AsyncIterator[Approvers]:
-    """The approvers of a service in one gateway with new stores, under a binding of a consortium of their own."""
-    consortium = make_consortium(service.scenario)
+async def open_approvers(
+    service: Service, admin_dsn: str, consortium: Consortium | None = None
+) -> AsyncIterator[Approvers]:
+    """The approvers of a service in one gateway with new stores, under a binding of a consortium (by default their own)."""
+    consortium = consortium or make_consortium(service.scenario)
     paths: dict[str, Path] = {path.stem: path for path in department_files()}
     seats: dict[int, Seat] = {}
     for number in consortium.binding.approvers:
