@@ -45,7 +45,7 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
         who,
         case=shown,
         scenario=scenario,
-        story=[{**each, "name": words.EVENTS[str(each["kind"])], "more": _more(each, scenario)} for each in story],
+        story=[{**each, "name": words.event(str(each["kind"])), "more": _more(each, scenario)} for each in story],
         stage=words.WAITING_FOR.get(status, words.STAGES["waiting"])
         if row.stage == "waiting"
         else words.STAGES[row.stage],

@@ -106,6 +106,11 @@ def moment(value: Any) -> str:
     return str(value)
 
 
+def event(kind: str) -> dict[str, str]:
+    """An event's name; one that has no words yet is shown as it is rather than breaking its case's page."""
+    return EVENTS.get(kind, words(kind, kind))
+
+
 def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
     """What an event adds to its name, if that says something to a person."""
     if kind == "gathered":
