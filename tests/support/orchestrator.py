@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -22,6 +22,7 @@ from orchestrator.gateway.client import Answers, GatewayClient, SignedHead
 from orchestrator.ledger.follower import Follower
 from orchestrator.ledger.poster import Poster
 from orchestrator.pipeline.context import Context, Definitions, Pace
+from orchestrator.pipeline.post import follow
 from orchestrator.pipeline.worker import Worker
 from orchestrator.protocol.answer import AnswerEnvelope, build_answer
 from orchestrator.protocol.jose import jws_hash
@@ -145,7 +146,6 @@ class Line:
     approvers: Approvers
     gateways: BookedGateways
     context: Context
-    extra: list[Worker] = field(default_factory=list)
 
     def worker(self, name: str = "w1", **changes: Any) -> Worker:
         """One more worker on the same tables."""
@@ -168,6 +168,7 @@ class Line:
             "delivery": consortium.delivery.jwk,
             "materials": [],
         }
+        deadline = {"value": 2, "unit": "working_day", "day": date.today().isoformat(), "provisional": False}
         async with self.pool.connection() as connection:
             await applications.add_application(connection, application)
             if len(case.mandates) == 1:
@@ -178,11 +179,11 @@ class Line:
                     mandate_hash=jws_hash(case.newest),
                     mandate=case.newest,
                     day=date.today(),
-                    deadline={"value": 2, "unit": "working_day", "day": date.today().isoformat()},
+                    deadline=deadline,
                 )
             else:
                 await cases.add_mandate(connection, case.id, jws_hash(case.newest), case.newest)
-                await cases.amend(connection, case.id, application)
+                await cases.amend(connection, case.id, application, deadline=deadline)
             for material in case.materials:
                 sealed = material.model_dump(mode="json")
                 await evidence.add_material(connection, case.id, material.id, material.hash, sealed["sealed"])
@@ -190,13 +191,11 @@ class Line:
 
     async def run(self, case: str, *, until: Sequence[str] = ("done", "waiting"), rounds: int = 40) -> CaseRow:
         """Works and follows until the case rests; every case is due at once."""
-        from orchestrator.pipeline.post import follow
-
         worker = self.worker()
         for _ in range(rounds):
             await self.hurry()
             await worker.step()
-            await follow(worker._context)
+            await follow(self.context)
             row = await get(self.pool, case)
             if row.stage in until:
                 return row
