@@ -24,8 +24,11 @@ class Said:
     """Standard output, then standard error."""
 
 
-def run(data_dir: Path, *arguments: Any, seconds: float = 120, **environment: str) -> Said:
-    """Runs `lianban …` to its end with these settings in its environment and no others of ours."""
+def run(data_dir: Path, *arguments: Any, seconds: float = 120, tree: Path | None = None, **environment: str) -> Said:
+    """Runs `lianban …` to its end with these settings in its environment and no others of ours.
+
+    `tree` is a folder with a copy of the package `orchestrator`, to be run instead of this one.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LIANBAN_")}
     done = subprocess.run(
         [*LIANBAN, *map(str, arguments)],
@@ -33,6 +36,7 @@ def run(data_dir: Path, *arguments: Any, seconds: float = 120, **environment: st
         capture_output=True,
         text=True,
         timeout=seconds,
+        cwd=tree,  # `python -m` looks there first, in the services that the command starts, too
     )
     return Said(code=done.returncode, text=done.stdout + done.stderr)
 

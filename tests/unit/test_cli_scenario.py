@@ -83,3 +83,61 @@ def test_plan__scenario_with_a_further_department__needs_its_file() -> None:
     result = run("plan", file, "--department", BOOKSHOP / "department.yaml", "--answers", answers)
     assert result.exit_code == 0
     assert "3 → 1" in result.output
+
+
+DONOR_CARD = Path(__file__).parents[1] / "acceptance" / "data" / "donor-card"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "remedy"),
+    [
+        ("  - {id: card-application", "\t- {id: card-application", "\t- {id", "不用制表符"),
+        ('en: "For whom is the card?"', "en: For whom is the card?", "For whom", "加引号"),
+        ("name: {zh: 无偿献血荣誉卡申领, en: Honour card of a blood donor}", "name: 荣誉卡", "name: 荣", "{zh: …, en: …}"),
+        ("params: {days: 1825}", "params: {days: five years}", "five years", "→ 30"),
+        ("max_age: 24h", "max_age: 1 day", "1 day", "10m、24h、30d"),
+        ("{donor.donations_at_least: false}", "{doner.donations_at_least: false}", "doner", "→ donor.donations_at_least"),
+        ("{donor.donations_at_least: false}", "{donor.donations_at_least: 5}", "least: 5", "true / false / unknown"),
+        ("{id: card-application", "{id: card_application", "card_application", "kebab-case"),
+        ("source: donor.full_name", "source: donor.name", "donor.name", "→ donor.full_name"),
+        ("{serial:06}", "{serial:06}{sheet}", "{sheet}", "{year}"),
+        ("from: 2020-01-01", "from: 2020/01/01", "2020/01/01", "YYYY-MM-DD"),
+        ("principal: {applies_for: self}", "principal: {delivery: window}", "subjects:", "applies_for=self,delivery=electronic"),
+        ("E40.donor\n    provider", "E41.donor\n    provider", "E41.donor", "lianban seed --department"),
+        ("unit: working_day}\n\nsteps", "unit: days}\n\nsteps", "unit: days", "'working_day' or 'calendar_day'"),
+    ],
+)  # fmt: skip
+def test_check__typical_mistake__says_where_and_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, at: str, remedy: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    text = (DONOR_CARD / "donor-card.yaml").read_text("utf-8")
+    assert old in text
+    text = text.replace(old, new, 1)
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, "utf-8")
+    result = run("check", file, "--department", DONOR_CARD / "department.yaml")
+    assert result.exit_code == 2
+    assert f"\n  {text[: text.index(at)].count(chr(10)) + 1}:" in result.output, result.output
+    assert remedy in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "said"),
+    [
+        ("absence: unknown", "absense: unknown", "  E40:", "E40.absence"),
+        ("type: predicate", "type: boolean", "type: boolean", "'predicate'"),
+        ("type: integer\n", "type: int\n", "type: int\n", "'integer'"),
+    ],
+)
+def test_check__faulty_department_file__its_own_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, at: str, said: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    text = (DONOR_CARD / "department.yaml").read_text("utf-8").replace(old, new, 1)
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, "utf-8")
+    result = run("check", DONOR_CARD / "donor-card.yaml", "--department", file)
+    assert result.exit_code == 2
+    assert f"mine.yaml:{text[: text.index(at)].count(chr(10)) + 1} haidian-health.evidence.E40" in result.output
+    assert said in result.output
