@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from orchestrator.identity.accounts import DEVELOPMENT_PASSCODE
 from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 
@@ -32,16 +37,16 @@ def example(world: World, language: str, command: list[str], folder: Path) -> st
     return ran.stdout
 
 
-def test_api_doc__python_example__approved_and_credential_opened(world: World, tmp_path: Path) -> None:
-    said = example(world, "python", [sys.executable, "-c"], tmp_path)
+async def test_api_doc__python_example__approved_and_credential_opened(world: World, tmp_path: Path) -> None:
+    said = await asyncio.to_thread(example, world, "python", [sys.executable, "-c"], tmp_path)
 
     assert "4 → 2 materials" in said
     assert "'zh': '准予'" in said
     assert "holder_name 海淀墨白画廊有限公司" in said
 
 
-def test_api_doc__curl_example__planned_and_signed_in(world: World, tmp_path: Path) -> None:
-    said = example(world, "sh", ["sh", "-euc"], tmp_path)
+async def test_api_doc__curl_example__planned_and_signed_in(world: World, tmp_path: Path) -> None:
+    said = await asyncio.to_thread(example, world, "sh", ["sh", "-euc"], tmp_path)
 
     assert '"materials_after":[' in said.replace(" ", "")
     assert '"role":"applicant"' in said.replace(" ", "")
