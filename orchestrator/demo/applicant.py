@@ -79,13 +79,13 @@ class ApplicantClient:
         """Prepares, authorises and submits with these materials; returns the case id."""
         content = await self._content(walk, materials)
         begun = await self.request("POST", "/api/applications", {"scenario": walk.scenario, **content})
-        return str((await self._authorise(begun["authorize_url"], walk))["case"])
+        return str((await self._authorise(begun["authorize_url"], walk, content))["case"])
 
     async def amend(self, case: str, walk: Walk, materials: Sequence[str]) -> None:
         """Supplements or changes a case: all materials that it now has, and the answers as they are now."""
         content = await self._content(walk, materials)
         begun = await self.request("POST", f"/api/cases/{case}/amendments", content)
-        await self._authorise(begun["authorize_url"], walk)
+        await self._authorise(begun["authorize_url"], walk, content)
 
     async def withdraw(self, case: str) -> None:
         """Withdraws a case."""
@@ -155,8 +155,15 @@ class ApplicantClient:
             "delivery": self.delivery.jwk,
         }
 
-    async def _authorise(self, url: str, walk: Walk) -> dict[str, Any]:
-        returned = await self._person.authorise(url, subjects=walk.subjects, decline=walk.decline, face=walk.face)
+    async def _authorise(self, url: str, walk: Walk, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Signs at the identity seat what was sent to the portal, and nothing else."""
+        returned = await self._person.authorise(
+            url,
+            subjects=walk.subjects,
+            decline=walk.decline,
+            face=walk.face,
+            binds={"form": content["form"]["hash"], "delivery": self.delivery.kid},
+        )
         return await self._return(returned.url)
 
     async def _return(self, redirect: str) -> dict[str, Any]:

@@ -285,7 +285,7 @@ async def _step_page(seat: IdentitySeat, flow: Flow, fields: Mapping[str, str] |
         case Step.FACE:
             return pages.face_view(flow, seat.face)
         case _:
-            return pages.confirm_view(flow, context.needs, context.request.kind)
+            return pages.confirm_view(flow, context.needs, context.request)
 
 
 def _declined(context: Context, items: tuple[str, ...]) -> tuple[str, ...]:

@@ -77,15 +77,25 @@ class Applicant:
         decline: Sequence[str] = (),
         face: bool = True,
         agree: bool = True,
+        binds: Mapping[str, Any] | None = None,
     ) -> Returned:
         """Signs in, fills in `subjects` ({role: [{id, name, type?, attributes?}]}), agrees, signs.
 
         `consenters` gives passcodes by citizen number for those who must co-consent (None: the development passcode for
         all); `decline` names evidence items to decline; `face` False takes another way than the face check; `agree`
-        False refuses at the notice. Raises Invalid or Refused with what the page said, Unavailable without an answer.
+        False refuses at the notice. `binds` is what must come under the signature (`form`: hash, `delivery`: thumbprint).
+        Raises Invalid or Refused with what the page said, Refused (code `not-what-was-sent`) when something else would be
+        signed, Unavailable without an answer.
         """
         page, view = await self.open(authorize_url)
         for _ in range(MAX_STEPS):
+            if view["step"] == "confirm" and any(view["binds"][name] != value for name, value in (binds or {}).items()):
+                raise Refused(
+                    "待签署的内容不是您提交的内容",
+                    code="not-what-was-sent",
+                    detail_en="what would be signed is not what was sent",
+                    remedy="不要签署,并告知门户运营方 / do not sign, and tell the portal's operator",
+                )
             fields = await self._fields(view, subjects or {}, consenters, decline, face, agree)
             answer = await self.post(page, view, fields)
             if isinstance(answer, Returned):

@@ -14,11 +14,12 @@ from orchestrator.domain.errors import Invalid, LianbanError
 from orchestrator.domain.scenario_parts import Attribute
 from orchestrator.identity.accounts import DEVELOPMENT_PASSCODE
 from orchestrator.identity.face import ALTERNATIVES, MAX_TRIES, FaceCheck
-from orchestrator.identity.flow import Entered, Flow, Person, Step
+from orchestrator.identity.flow import Entered, Flow, MandateRequest, Person, Step
 from orchestrator.identity.mandates import MANDATE_DAYS
 from orchestrator.identity.needs import Needs, Role
 from orchestrator.identity.notice import NoticeLine, Words
 from orchestrator.identity.subjects import ID_LABELS, NAMED, id_label, rows_shown
+from orchestrator.protocol.jose import thumbprint
 
 View = dict[str, Any]
 
@@ -136,9 +137,16 @@ def face_view(flow: Flow, check: FaceCheck) -> View:
     return _view(Step.FACE, paragraphs, actions=[*actions, _OTHER_WAY, _CANCEL])
 
 
-def confirm_view(flow: Flow, needs: Needs, kind: str) -> View:
-    """The last page: signing."""
+def confirm_view(flow: Flow, needs: Needs, request: MandateRequest) -> View:
+    """The last page: signing. `binds` is what the portal says that the applicant sent, for the applicant's own client to
+    compare before it signs: a portal could otherwise put another form, or a key of its own, under the signature."""
+    kind = request.kind
     name, words = _words(needs.scenario.name), KINDS[kind]
+    binds: dict[str, Any] = {
+        "situation": request.situation.values,
+        "form": request.form.hash if request.form else None,
+        "delivery": thumbprint(request.delivery),
+    }
     paragraphs = [
         {
             "zh": f"您将签署:{words['zh']}“{name['zh']}”。签署日为第 0 日。",
@@ -159,7 +167,15 @@ def confirm_view(flow: Flow, needs: Needs, kind: str) -> View:
             actions.append(_OTHER_WAY)
     if kind != "withdrawal":
         actions.append(_BACK)
-    return _view(Step.CONFIRM, paragraphs, actions=[*actions, _REFUSE])
+        form, key = request.form.hash[2:14] if request.form else "-", binds["delivery"][:12]
+        paragraphs.append(
+            {
+                "zh": f"表单校验码 {form},证照接收密钥校验码 {key}:应与您的客户端所示一致。",
+                "en": f"Check codes: form {form}, key that receives the credential {key}. "
+                "They must be the ones that your own client shows.",
+            }
+        )
+    return _view(Step.CONFIRM, paragraphs, actions=[*actions, _REFUSE], binds=binds)
 
 
 def consenter_view(

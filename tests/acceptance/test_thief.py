@@ -8,9 +8,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -18,7 +15,8 @@ from psycopg.types.json import Jsonb
 from orchestrator.demo.applicant import ProblemError
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
-from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.identity.client import Applicant
 from orchestrator.ledger.poster import SheetPart
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.credential import Credential, open_credential
@@ -31,26 +29,24 @@ from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.protocol.sheet import Transition, sheet_digest
 from orchestrator.protocol.verdict import Verdict
 from orchestrator.scenarios import read_data
-from tests.support.thief import Thief, abnormal, edited, open_thief, problem_of, rooted
+from tests.support.thief import (
+    Swapping,
+    Thief,
+    Victims,
+    abnormal,
+    edited,
+    open_thief,
+    problem_of,
+    refusal,
+    rooted,
+    unmoved,
+)
 from tests.support.world import LONGEST, World
 
 pytestmark = pytest.mark.anyio
 
 MARKET, IDENTITY, CULTURE = 1, 2, 3
 """Seats: a provider, the identity seat, and the approver of the gallery."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Victims:
-    """Cases that have settled, by id."""
-
-    approved: str
-    leased: str
-    """Another approved one."""
-    accepted: str
-    """Waits for an officer: the company is on the abnormal list."""
-    returned: str
-    """The handler's identity was not found."""
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +62,6 @@ async def victims(world: World) -> Victims:
     assert [each["status"] for each in shown] == [3, 3, 1, 2]
     approved, leased, accepted, returned = (str(each["id"]) for each in shown)
     return Victims(approved=approved, leased=leased, accepted=accepted, returned=returned)
-
-
-@asynccontextmanager
-async def unmoved(world: World, *case_ids: str) -> AsyncIterator[None]:
-    """Nothing that the block does may move these cases on chain."""
-    before = [await world.on_chain(case) for case in case_ids]
-    yield
-    assert [await world.on_chain(case) for case in case_ids] == before
-
-
-def refusal(action: Any) -> str:
-    """The code with which something refuses to open."""
-    try:
-        action()
-    except (Refused, Invalid) as error:
-        return error.code
-    return "opened"
 
 
 # Inventing a case
@@ -212,6 +191,25 @@ async def test_swap_subject__another_account_amends__refused(world: World, thief
         finally:
             await world.rows("update case_file set subject = %s where id = %s", [owner, victims.returned])
         assert len((await thief.file(victims.returned))["mandates"]) == 1
+
+
+async def test_swap__another_form_or_delivery_key_under_the_signature__client_does_not_sign(
+    world: World, thief: Thief
+) -> None:
+    applicant = world.demo["gallery-passes"]
+    before = await world.rows("select count(*) as mandates from mandate")
+    for other in (
+        {"form": {"hash": to_hex(secrets.token_bytes(32))}},
+        {"form": None},
+        {"delivery": thief.keys.sealing.jwk},  # the credential would open for the thief
+    ):
+        async with Applicant(applicant.person, timeout=60) as browser:
+            client = Swapping(thief, browser, other)
+            await client.sign_in()
+            with pytest.raises(Refused) as refused:
+                await client.apply(applicant.walk, list(applicant.plan.materials_after))
+            assert refused.value.code == "not-what-was-sent"
+    assert await world.rows("select count(*) as mandates from mandate") == before
 
 
 # Reading what is sealed

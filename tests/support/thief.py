@@ -20,6 +20,7 @@ from orchestrator.database import with_database
 from orchestrator.demo.applicant import ApplicantClient
 from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
+from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.identity.client import Applicant
 from orchestrator.ledger.abi import ContractAbi
 from orchestrator.ledger.artifacts import load_artifact
@@ -202,6 +203,71 @@ class _Waylaid(ApplicantClient):
             return await super()._return(redirect)
         self.redirect = redirect
         return {"case": ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Victims:
+    """Cases that have settled, by id."""
+
+    approved: str
+    leased: str
+    """Another approved one."""
+    accepted: str
+    """Waits for an officer: the company is on the abnormal list."""
+    returned: str
+    """The handler's identity was not found."""
+
+
+@asynccontextmanager
+async def unmoved(world: World, *case_ids: str) -> AsyncIterator[None]:
+    """Nothing that the block does may move these cases on chain."""
+    before = [await world.on_chain(case) for case in case_ids]
+    yield
+    assert [await world.on_chain(case) for case in case_ids] == before
+
+
+def refusal(action: Any) -> str:
+    """The code with which something refuses to open."""
+    try:
+        action()
+    except (Refused, Invalid) as error:
+        return error.code
+    return "opened"
+
+
+class Swapping(ApplicantClient):
+    """A client whose portal hands the identity seat something else than what the client sent: `other` replaces it."""
+
+    def __init__(self, thief: Thief, person: Applicant, other: Mapping[str, Any]) -> None:
+        super().__init__(thief.world.http, thief.world.cluster.portal, person)
+        self._thief = thief
+        self._other = other
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        signed_in: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        answer = await super().request(method, path, body, signed_in=signed_in, headers=headers)
+        if path != "/api/applications":
+            return answer
+        row: Any = (await self._thief.world.rows("select * from application where id = %s", [answer["application"]]))[0]
+        asked = {
+            "kind": "grant",
+            "binding": row["binding"],
+            "situation": {"values": row["situation"], "salt": row["situation_salt"]},
+            "form": {"hash": row["form"]["hash"]},
+            "delivery": row["delivery"],
+            "case": None,
+            "previous": None,
+            **self._other,
+        }
+        pushed = await self._thief.world.runtime.state.identity.push(asked)
+        return answer | {"authorize_url": pushed.authorize_url}
 
 
 def edited(jws: str, **changes: Any) -> str:
