@@ -22,13 +22,19 @@ from orchestrator.store.cases import CaseRow, Move
 
 
 async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
-    """Works on cases that have just settled: approved ones push, the others rest where they are."""
+    """Works on cases that have just settled: approved ones push, once everything that a push asks is answered or given up;
+    the others rest where they are."""
     approved = [case for case in claimed if case.status == Status.APPROVED]
-    await _ask(context, approved)
+    open_questions = await _ask(context, approved)
     resting = [case for case in claimed if case.status in (Status.ACCEPTED, Status.RETURNED)]
     overtaken = await _overtaken(context, resting)
     moves = []
     for case in claimed:
+        if case.id in open_questions:
+            delay = min(context.pace.retry_first * 2 ** min(case.attempts, 20), context.pace.retry_most)
+            error = {"code": "department-down", "items": open_questions[case.id]}
+            moves.append(Move(case_id=case.id, stage="push", delay=delay, error=error))
+            continue
         if case.status == Status.APPROVED:
             await _notify(context, case)
         if case.id in overtaken:
@@ -58,17 +64,26 @@ async def _overtaken(context: Context, resting: list[CaseRow]) -> dict[str, Move
     return found
 
 
-async def _ask(context: Context, approved: list[CaseRow]) -> None:
+async def _ask(context: Context, approved: list[CaseRow]) -> dict[str, list[str]]:
+    """Asks what the pushes of these cases need; the items that are still open, by case."""
     ids = [case.id for case in approved]
     async with context.pool.connection() as connection:
         mandates = await cases.mandates(connection, ids)
+        begun = {row.case_id for row in await evidence.questions(connection, ids, purpose="push")}
         rows: list[dict[str, Any]] = []
         for case in approved:
-            scenario = await context.definitions.get(case.version)
-            rows += questions_of(scenario, case.id, mandates[case.id][-1], purpose="push")
+            if case.id not in begun:
+                scenario = await context.definitions.get(case.version)
+                rows += questions_of(scenario, case.id, mandates[case.id][-1], purpose="push")
         await evidence.add_questions(connection, rows)
-        due = await evidence.questions(connection, [row["case_id"] for row in rows], purpose="push", due=True)
+        due = await evidence.questions(connection, ids, purpose="push", due=True)
     await ask(context, due, mandates)
+    found: dict[str, list[str]] = {}
+    async with context.pool.connection() as connection:
+        for row in await evidence.questions(connection, ids, purpose="push"):
+            if row.state == "due":
+                found.setdefault(row.case_id, []).append(row.item)
+    return found
 
 
 async def _notify(context: Context, case: CaseRow) -> None:
@@ -95,7 +110,7 @@ def due(each: Push, scenario: Scenario, case: CaseRow, claims: dict[str, Any]) -
     """Whether a push goes out, by the situation and the claims that the orchestrator may read. A claim that is not there
     counts as unknown."""
     words = {name: "unknown" for alternative in each.given for name in alternative}
-    words |= {name: {True: "true", False: "false"}.get(value, value) for name, value in claims.items()}
+    words |= {name: str(value).lower() if isinstance(value, bool) else value for name, value in claims.items()}
     answers = read_situation(scenario, case.situation)
     return each.recipient == "holder" and holds(each.when, answers) and holds(each.given, words)
 

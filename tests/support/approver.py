@@ -233,6 +233,7 @@ class Approvers:
         subject: str | None = None,
         without: Iterable[str] = (),
         about: Filed | None = None,
+        purpose: Any = "decide",
         **claims: Any,
     ) -> AnswerEnvelope:
         """Puts an answer to one question into the book.
@@ -260,7 +261,7 @@ class Approvers:
                     sealed.setdefault(seat, {})[claim.key] = values[claim.key]
         iat = int(time.time()) - age
         envelope = build_answer(
-            self.question(about or case, name),
+            self.question(about or case, name, purpose=purpose),
             attempt=attempt,
             iss=provider,
             subject=subject or mandate.slot(item.subject, 0).commitment,
@@ -271,7 +272,7 @@ class Approvers:
             sealed_claims=sealed,
             recipients=self.recipients(),
         )
-        self.book.answers[self.question(case, name).id] = envelope
+        self.book.answers[self.question(case, name, purpose=purpose).id] = envelope
         return envelope
 
     async def verdicts(self, *cases: Filed | Mapping[str, Any], seat: int | None = None) -> dict[str, Any]:
@@ -400,6 +401,15 @@ HALL = Service(
     materials=[paper("hygiene-test-report", issued_on=(date.today() - timedelta(days=20)).isoformat(), result="pass")],
 )
 """An exhibition hall above ground, which fire rescue (lead) and health decide together."""
+
+REGISTRATION = Service(
+    scenario="employment-unemployment-registration",
+    items=("E25.applicant", "E28.applicant"),
+    subjects={"applicant": [("citizen", "110199199607180153", "孙足月", {})]},
+    situation={"direction": "unemployment", "holds_registration_certificate": False, "household": "beijing"},
+    form={},
+)
+"""A registration of unemployment, of which only what its pushes ask is covered."""
 
 CARD = next(f"622202020011223{digit}" for digit in "0123456789" if bank_card_problem(f"622202020011223{digit}") is None)
 """A bank card number that nobody has."""

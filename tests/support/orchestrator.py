@@ -18,6 +18,7 @@ import psycopg
 from orchestrator.database import Pool, ensure_databases, migrate, open_pool, with_database
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.client import Answers, GatewayClient, SignedHead
 from orchestrator.ledger.follower import Follower
 from orchestrator.ledger.poster import Poster
@@ -52,6 +53,19 @@ async def open_store(admin_dsn: str) -> AsyncIterator[Pool]:
         yield pool
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)")
+
+
+async def keep_scenario(pool: Pool, scenario: Scenario) -> None:
+    """Keeps a scenario's documents, as publishing does."""
+    async with pool.connection() as connection:
+        await applications.keep_definition(
+            connection,
+            version=scenario.version,
+            scenario=scenario.id,
+            definition=scenario.definition(),
+            texts=scenario.texts(),
+            texts_hash=scenario.texts_hash,
+        )
 
 
 async def put_case(pool: Pool, *, case: str | None = None, stage: str = "intake", **changes: Any) -> str:
@@ -215,17 +229,8 @@ class Line:
 @asynccontextmanager
 async def open_line(chain: OnChain, approvers: Approvers, admin_dsn: str, **pace: float) -> AsyncIterator[Line]:
     """A pipeline with a store of its own."""
-    scenario = approvers.consortium.scenario
     async with open_store(admin_dsn) as pool, BookedGateways(approvers) as gateways:
-        async with pool.connection() as connection:
-            await applications.keep_definition(
-                connection,
-                version=scenario.version,
-                scenario=scenario.id,
-                definition=scenario.definition(),
-                texts=scenario.texts(),
-                texts_hash=scenario.texts_hash,
-            )
+        await keep_scenario(pool, approvers.consortium.scenario)
         context = Context(
             pool=pool,
             view=chain.view,
