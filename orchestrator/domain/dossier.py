@@ -18,7 +18,9 @@ from orchestrator.domain.merkle import DossierTree, Leaf
 
 KINDS: Final = ("mandate", "situation", "form", "material", "answer", "verdict", "credential", "revocation")
 """What a dossier holds; a material is written `material:<id>`."""
-_KIND: Final = re.compile(r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation")
+_KIND: Final = re.compile(
+    r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation"
+)
 
 
 def entry(kind: str, content: bytes) -> Leaf:
