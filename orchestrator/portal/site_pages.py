@@ -13,6 +13,7 @@ from orchestrator.api.cases import STATUS_NAMES
 from orchestrator.api.principals import COOKIE, Current
 from orchestrator.domain.canonical import from_hex, keccak
 from orchestrator.domain.errors import Invalid
+from orchestrator.portal import words
 from orchestrator.portal.render import LANG_COOKIE, NEXT_COOKIE, Lang, Visitor, own_path, page
 from orchestrator.store import applications
 
@@ -88,12 +89,16 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
         else:
             status, sequence, binding = await state.context.view.status_of(case)
             found = {"status": status, "name": STATUS_NAMES[status], "sequence": sequence, "binding": binding}
+    seats = await state.context.view.seats()
     return page(
         request,
         "verify.html",
         who,
         status=422 if problem else 200,
         deployment=await api_operations.deployment(state),
+        keys={str(seat.number): seat.keyset.key("evidence") for seat in seats},
+        names={str(seat.number): seat.keyset.name for seat in seats},
+        labels=words.CREDENTIAL,
         case=case,
         found=found,
         problem=problem,

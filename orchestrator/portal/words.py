@@ -54,7 +54,7 @@ EVENTS: Final = {
     "posted": words("已提交上链", "sent to the chain"),
     "settled": words("链上已确认", "settled on chain"),
     "refused-by-ledger": words("账本未接受，正在重新签批", "the ledger refused it; it is being signed anew"),
-    "pushed": words("已推送下一项服务", "the next service was offered"),
+    "pushed": words("已向您推送", "sent to you"),
 }
 """Every kind of event in a case's story."""
 

@@ -123,7 +123,16 @@ async def test_pages__any__nothing_inline_and_nothing_from_elsewhere(world: Port
         assert not page.all("style")
         assert not [name for _, each in page.elements for name in each if name == "style" or name.startswith("on")]
         assert CHEN not in response.text
-    for script in ("seal.js", "keys.js", "form.js", "questions.js", "apply.js", "case.js"):
+    for script in (
+        "seal.js",
+        "keys.js",
+        "form.js",
+        "questions.js",
+        "apply.js",
+        "case.js",
+        "presentation.js",
+        "verify.js",
+    ):
         assert "javascript" in (await visitor.get(f"/static/{script}")).headers["content-type"]
 
 
@@ -399,6 +408,8 @@ async def test_verify__case_ids__what_the_chain_says(world: PortalWorld, visitor
     assert "已撤销 链上状态 6 · 序号 2 · 落地编号 1" in page.text
     assert f'"data":"{STATUS_OF}{known[2:]}"' in page.text
     assert world.chain.domain("CaseLedger").contract in page.text
+    keys = json.loads(page.one("form", "data-credential")["data-keys"])
+    assert keys[str(CULTURE)]["x"] == KEYS[CULTURE].evidence.jwk["x"]
     assert "链上没有这个办件" in Page(await visitor.get(f"/verify?case={unknown}")).text
     wrong = await visitor.get("/verify?case=0x12<b>")
     assert (wrong.status_code, "<b>" in wrong.text) == (422, False)

@@ -1,4 +1,4 @@
-"""`seal.js` against the Python protocol, on the wire format, through Node's own WebCrypto: what one side seals the other
+"""`seal.js` and `presentation.js` against the Python protocol, on the wire format, through Node's own WebCrypto: what one side seals the other
 opens, and canonical JSON is the same bytes."""
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Refused
-from orchestrator.protocol.credential import issue_credential, read_credential
+from orchestrator.protocol.credential import Credential, issue_credential, open_credential, present, read_credential
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material
+from orchestrator.protocol.sdjwt import make_disclosures
 from orchestrator.protocol.sealing import SealingKey, seal, unseal
 from tests.support.node import node
 
@@ -168,6 +169,49 @@ def test_open_credential__disclosures_of_another_credential__refused() -> None:
     say(failed);
     """
     assert node(script, {"credential": mixed, "case": CASE, **private_parts(delivery)})
+
+
+def test_read_presentation__as_the_browser_saves_it__issuer_and_claims() -> None:
+    delivery, signer = SealingKey.generate(), SigningKey.generate()
+    given = {
+        "credential": credential(delivery, signer),
+        "case": CASE,
+        "keys": {"3": signer.jwk},
+        **private_parts(delivery),
+    }
+    script = """
+    const { presentation } = await s.openCredential(given.credential, given.case, await pair(given.d, given.x));
+    const { issuer, payload, claims } = await p.readPresentation(` ${presentation}\n`, given.keys);
+    say({ issuer, claims, case: payload.status.case });
+    """
+    claims = {"holder_name": "陈画", "number": "2026-0001", "valid": True}
+
+    assert node(script, given) == {"issuer": "3", "claims": claims, "case": CASE}
+
+
+def test_read_presentation__changed_in_any_way__named() -> None:
+    delivery, signer, other = SealingKey.generate(), SigningKey.generate(), SigningKey.generate()
+    issued = credential(delivery, signer)
+    opened = open_credential(Credential(jwt=issued["jwt"], sealed=issued["sealed"]), CASE, delivery)
+    header, payload, signature = issued["jwt"].split(".")
+    foreign = make_disclosures({"holder_name": "别人"})["holder_name"]
+    forged = b64(unb64(payload).replace(b"31337", b"31338"))
+    faults = {
+        "form": [issued["jwt"], "x~", f"{header}.{payload}~", f"{header}.!.{signature}~"],
+        "key": [present(credential(delivery, other)["jwt"], [])],
+        "signature": [present(f"{header}.{forged}.{signature}", opened)],
+        "disclosure": [present(issued["jwt"], [foreign]), present(issued["jwt"], [opened[0], opened[0]])],
+    }
+    script = """
+    const fault = async (text) => { try { await p.readPresentation(text, given.keys); } catch (e) { return e.message; } };
+    const said = {};
+    for (const [name, texts] of Object.entries(given.faults)) said[name] = await Promise.all(texts.map(fault));
+    say(said);
+    """
+
+    said = node(script, {"faults": faults, "keys": {"3": signer.jwk}})
+
+    assert said == {name: [name] * len(texts) for name, texts in faults.items()}
 
 
 def test_delivery_key__made_in_the_browser__python_seals_to_it_and_nobody_reads_it_out() -> None:
