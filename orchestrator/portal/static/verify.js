@@ -56,3 +56,4 @@ form.addEventListener("submit", async (event) => {
     status.classList.add("fault");
   }
 });
+form.querySelector("button").disabled = false; // without this script nothing of the form may be sent
