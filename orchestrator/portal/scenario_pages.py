@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -29,8 +29,8 @@ class Slot:
     """A place for a material on the application's page."""
 
     material: Material
-    due: bool
-    """Whether the application is incomplete without it."""
+    kind: Literal["due", "offered", "other"]
+    """`due`: the application is incomplete without it; `offered`: its department does not answer at the moment."""
 
 
 @router.get("/")
@@ -122,14 +122,19 @@ async def planned(state: State, scenario: Scenario, binding: BindingView, answer
 
 
 def slots(made: PlanView, *, wanted: Iterable[str] = (), offered: Iterable[str] = ()) -> list[Slot]:
-    """The materials of an application's page: those due, those a notice asks for, then those that may come along."""
-    needed = {material.id for material in made.uploads} | set(wanted)
-    may = set(offered) | {line.material.id for line in made.materials if line.supplied_by}
+    """The materials of an application's page: those due, with those that a notice asks for; those that may be brought
+    because a department does not answer; then all others that departments supply."""
+    due = {material.id for material in made.uploads} | set(wanted)
+    found: dict[Literal["due", "offered", "other"], set[str]] = {
+        "due": due,
+        "offered": set(offered) - due,
+        "other": {line.material.id for line in made.materials if line.supplied_by} - due - set(offered),
+    }
     return [
-        Slot(material=material, due=material.id in needed)
-        for due in (True, False)
+        Slot(material=material, kind=kind)
+        for kind, names in found.items()
         for material in made.scenario.materials
-        if material.answered_by is None and (material.id in needed if due else material.id in may - needed)
+        if material.id in names and material.answered_by is None
     ]
 
 

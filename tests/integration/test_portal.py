@@ -250,6 +250,30 @@ async def test_supplement__returned_for_a_material__wanted_shown_and_the_amendme
     assert "已补正或变更" in Page(await visitor.get(case)).text
 
 
+async def test_supplement__department_down__its_material_offered_and_not_required(
+    world: PortalWorld, visitor: Visitor
+) -> None:
+    await visitor.sign_in(CHEN)
+    case = await submit(visitor, APPLY)
+    await world.run(
+        """
+        insert into question (id, case_id, mandate, item, idx, seat, purpose, tries)
+        select 'q1', m.case_id, m.hash, 'E05.company', 0, 1, 'decide', 2 from mandate m where m.case_id = %s
+        """,
+        [case.removeprefix("/cases/")],
+    )
+
+    page = Page(await visitor.get(case))
+    assert "不想等待，可以自己提交" in page.text
+    assert "海淀区市场监督管理局 经营主体登记 E05.company 等待应答" in page.text
+    supplement = Page(await visitor.get(f"{case}/supplement"))
+
+    assert "required" not in supplement.one("input", name="file.business-licence-copy")
+    names = [each["name"] for each in supplement.all("input", type="file")]
+    assert names.index("file.business-licence-copy") < names.index("file.handler-identity-and-household")
+    assert "营业执照副本 选交" in supplement.text
+
+
 async def test_answers__situation_changed__materials_of_the_new_one(visitor: Visitor) -> None:
     await visitor.sign_in(CHEN)
     case = await submit(visitor, APPLY)
