@@ -11,10 +11,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from orchestrator import logs
 from orchestrator.domain.errors import Invalid, LianbanError
 
 
@@ -78,7 +80,9 @@ def root() -> None:
 
 
 def main() -> None:
-    """Runs the command line; our own errors end it with one line each and exit code 1 (2 for wrong input)."""
+    """Runs the command line; our own errors end it with one line each and exit code 1 (2 for wrong input). Any other error
+    is logged without its message, exit code 1."""
+    logs.configure()
     try:
         app()
     except LianbanError as error:
@@ -87,6 +91,9 @@ def main() -> None:
         if error.remedy:
             typer.secho(f"  → {error.remedy}", fg="yellow", err=True)
         sys.exit(2 if isinstance(error, Invalid) else 1)
+    except Exception as error:
+        structlog.get_logger().error("unexpected", **logs.described(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

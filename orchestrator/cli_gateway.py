@@ -52,7 +52,7 @@ async def serve(settings: Settings, departments: list[str], port: int) -> None:
         files = {path.stem: path for path in department_files()}
         seats = [await open_seat(settings, view, name, stores[name], files) for name in departments]
         config = uvicorn.Config(
-            create_app(seats, view), host=settings.host, port=port, log_level="warning", access_log=False
+            create_app(seats, view), host=settings.host, port=port, log_config=None, access_log=False
         )
         await uvicorn.Server(config).serve()
 

@@ -68,7 +68,7 @@ async def serve(settings: Settings, dsn: str) -> None:
             create_app(seat),
             host=settings.host,
             port=settings.identity_port,
-            log_level="warning",
+            log_config=None,  # as `logs` says
             access_log=False,
             lifespan="off",
         )

@@ -43,9 +43,7 @@ def portal(
                     running.cancel()
                     await asyncio.gather(running, return_exceptions=True)
 
-    uvicorn.run(
-        create_portal(opened), host=settings.host, port=settings.portal_port, log_level="warning", access_log=False
-    )
+    uvicorn.run(create_portal(opened), host=settings.host, port=settings.portal_port, log_config=None, access_log=False)
 
 
 def _end_with_worker(task: asyncio.Task[None]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.domain.errors import Diverged, Invalid, LianbanError, Refused, Unavailable
+from orchestrator.logs import described
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -141,14 +141,16 @@ def install(app: FastAPI, *, body_limit: int = BODY_LIMIT) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
-        # Frames only: the text of an error may quote what somebody sent.
-        frames = [
-            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
-        ]
-        _log.error("unexpected", path=request.url.path, kind=type(error).__name__, frames=frames[-8:])
+        _log.error("unexpected", route=_route(request.scope), **described(error))
         return problem(500, code="internal")
 
     app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(Unexpected)
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the path that was called: the path itself may hold an identifier."""
+    return str(getattr(scope.get("route"), "path", ""))
 
 
 def _faulty_body(error: RequestValidationError) -> Response:
@@ -171,6 +173,33 @@ def _faulty_body(error: RequestValidationError) -> Response:
 def _sentence(fault: Mapping[str, Any]) -> str:
     """What pydantic says of a fault, except where its sentence could quote what was sent."""
     return "the value is not accepted" if fault["type"] in {"value_error", "assertion_error"} else str(fault["msg"])
+
+
+class Unexpected:
+    """ASGI middleware: answers what nobody expected, and lets nothing of it through to the server, which would print the
+    error's message with its traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sent)
+        except Exception as error:
+            response = await scope["app"].exception_handlers[Exception](Request(scope), error)
+            # The server closes the connection of an answer that has begun and does not end.
+            if not begun:
+                await response(scope, receive, send)
 
 
 class BodyLimit:
