@@ -177,9 +177,7 @@ async def settle(connection: Connection, rows: Sequence[SettledRow]) -> list[Row
         )
         update case_file c
         set status = n.status, sequence = n.sequence, settled_at = now(), stage = 'push', due_at = now(), attempts = 0,
-            error = null, lease_owner = null, lease_until = null,
-            returned_at = case when n.status = 2 then now() end,
-            paused = c.paused + case when c.returned_at is not null then now() - c.returned_at else '0' end
+            error = null, lease_owner = null, lease_until = null
         from newest n
         where c.id = n.case_id and c.sequence < n.sequence
         returning c.id, c.status, c.sequence,

@@ -41,7 +41,6 @@ class CaseRow:
     deadline: dict[str, Any]
     submitted_at: datetime
     settled_at: datetime | None
-    returned_at: datetime | None
     stage: str
     attempts: int
     error: dict[str, Any] | None
@@ -173,7 +172,8 @@ async def revoke(connection: Connection, orders: dict[str, str]) -> None:
     rows = [{"id": case_id, "order": order} for case_id, order in orders.items()]
     await connection.execute(
         """
-        update case_file c set revocation = r."order", target = 6, stage = 'seal', due_at = now(), attempts = 0
+        update case_file c set revocation = r."order", target = 6, stage = 'seal', due_at = now(), attempts = 0,
+            lease_owner = null, lease_until = null
         from jsonb_to_recordset(%s) as r(id text, "order" text) where c.id = r.id and c.status = 3
         """,
         [Jsonb(rows)],

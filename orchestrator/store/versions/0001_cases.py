@@ -79,8 +79,6 @@ create table case_file (
     deadline jsonb not null,
     submitted_at timestamptz not null default now(),
     settled_at timestamptz,
-    returned_at timestamptz,
-    paused interval not null default '0',
     stage text not null default 'intake',
     due_at timestamptz not null default now(),
     attempts int not null default 0,

@@ -147,7 +147,6 @@ def case(**changes: Any) -> CaseRow:
         deadline={},
         submitted_at=datetime.now(UTC),
         settled_at=None,
-        returned_at=None,
         stage="push",
         attempts=1,
         error=None,
@@ -179,16 +178,22 @@ def test_due__registered_unemployed__by_what_departments_said(
     assert pushed(registration, case(), **claims) & {"benefit-claim", "benefit-perhaps"} == expected
 
 
-def test_due__another_situation_or_another_recipient__not_to_the_holder(registration: Scenario) -> None:
+def test_due__another_situation__not_told(registration: Scenario) -> None:
     employed = case(situation={**case().situation, "direction": "employment-flexible"})
     everything = {"contribution_months_at_least": True, "involuntary": True, "termination_recorded": True}
     assert "benefit-claim" not in pushed(registration, employed, **everything)
-    assert "stop-benefit" not in pushed(registration, employed, **everything)  # told to a department
 
 
-def test_prefill__identifiers__stay_at_the_identity_seat(registration: Scenario) -> None:
+def test_prefill__roles__named_without_saying_who(registration: Scenario) -> None:
     claim = next(each for each in registration.pushes if each.id == "benefit-claim")
-    assert prefill(claim, case()) == {}
+    assert prefill(claim, case()) == {"answers": {}, "subjects": {"claimant": "applicant"}}
+
+
+def test_prefill__questions__answers_of_this_situation() -> None:
+    gallery = next(each for each in shipped("enterprise-establishment", load_catalogue()).pushes if each.id == "gallery")
+    expected = {"answers": {"handled_by": "agent"}, "subjects": {"handler": "handler"}}
+    assert prefill(gallery, case(situation={"handled_by": "agent"})) == expected
+    assert prefill(gallery, case(situation={}))["answers"] == {}
 
 
 # ---- batches
