@@ -163,11 +163,13 @@ def _references(draft: Draft) -> Iterator[Problem]:
         if material.answered_by is not None and material.answered_by not in questions:
             yield _unknown(("materials", n, "answered_by"), "问题", "question", material.answered_by, set(questions))
     for n, push in enumerate(draft.pushes):
-        for key, role in push.prefill.items():
-            if role not in roles:
-                yield _unknown(("pushes", n, "prefill", key), "核验对象", "subject role", role, roles)
-        if push.recipient not in {"holder", *draft.providers, *draft.approvers}:
-            yield _unknown(("pushes", n, "recipient"), "接收方", "recipient", push.recipient, set(draft.providers))
+        sources = roles | {f"q.{question.id}" for question in draft.questions if question.sees == "orchestrator"}
+        for key, source in push.prefill.items():
+            if push.target is None or source not in sources:
+                path = ("pushes", n, "prefill", key)
+                yield _unknown(
+                    path, "核验对象或问题", "subject role or question", source, sources if push.target else set()
+                )
 
 
 def _unknown(path: Path, zh: str, en: str, name: str, known: set[str]) -> Problem:
@@ -396,8 +398,6 @@ def _sources(draft: Draft, inputs: Sequence[Input]) -> Iterator[Problem]:
     for n, push in enumerate(draft.pushes):
         for name in sorted(names(push.given) - every):
             yield _unknown(("pushes", n, "if", name), "核验项", "claim", name, every)
-        if push.end is not None and push.end not in known:
-            yield _unknown(("pushes", n, "end"), "输入项", "input", push.end, known)
     read = {name for rule in draft.rules for name in rule.reads()}
     read |= {name for derived in draft.derived for name in derived.of}
     read |= {name for push in draft.pushes for name in names(push.given)}

@@ -323,7 +323,7 @@ def _tri(value: Any) -> Any:
 
 
 class Push(Part):
-    """What an approved case opens or tells next."""
+    """What an approved case opens for its applicant, or tells them, next."""
 
     id: Slug
     when: Condition = ALWAYS
@@ -331,12 +331,7 @@ class Push(Part):
     """Over claims as `<role>.<claim>`: "true", "false" or "unknown"; asked under purpose `push`, or open when deciding."""
     target: Slug | None = None
     """Scenario that it opens."""
-    recipient: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "holder"
-    """The holder, or the department role that is told."""
-    days_before_end: StrictInt | None = None
-    """Sent that many days before the result ends, rather than at once."""
-    end: str | None = None
-    """The date input that counts as the end, when it is not the result's own."""
     message: Text
-    prefill: dict[Name, Name] = Field(default_factory=dict)
-    """Subject roles of the target that are filled with a role of this case."""
+    prefill: dict[Name, Annotated[str, Field(pattern=r"^(q\.)?[a-z][a-z0-9_]*$")]] = Field(default_factory=dict)
+    """What the target starts with. `question: q.<question>`: the answer to a question of this case about the situation.
+    `role: <role>`: the target's role is the same person or thing as that role of this case; who it is stays sealed."""

@@ -93,7 +93,7 @@ async def _notify(context: Context, case: CaseRow) -> None:
         rows += await evidence.questions(connection, [case.id])
         claims = open_claims(rows, scenario)
         for each in scenario.pushes:
-            if each.days_before_end is None and due(each, scenario, case, claims):
+            if due(each, scenario, case, claims):
                 await applications.add_notice(
                     connection,
                     subject=case.subject,
@@ -112,14 +112,17 @@ def due(each: Push, scenario: Scenario, case: CaseRow, claims: dict[str, Any]) -
     words = {name: "unknown" for alternative in each.given for name in alternative}
     words |= {name: str(value).lower() if isinstance(value, bool) else value for name, value in claims.items()}
     answers = read_situation(scenario, case.situation)
-    return each.recipient == "holder" and holds(each.when, answers) and holds(each.given, words)
+    return holds(each.when, answers) and holds(each.given, words)
 
 
 def prefill(each: Push, case: CaseRow) -> dict[str, Any]:
-    """What the next service starts with, from the situation of this case. Identifiers stay at the identity seat."""
-    found = {}
-    for target, source in each.prefill.items():
-        kind, _, name = source.partition(".")
-        if kind == "q" and name in case.situation:
-            found[target] = case.situation[name]
-    return found
+    """What the next service starts with: `answers` to its questions, from the situation of this case, and `subjects`, which of
+    its roles are who or what a role of this case was. Who that is stays at the identity seat, which fills in whoever signs in.
+    """
+    answers = {
+        target: case.situation[source.removeprefix("q.")]
+        for target, source in each.prefill.items()
+        if source.startswith("q.") and source.removeprefix("q.") in case.situation
+    }
+    subjects = {target: source for target, source in each.prefill.items() if not source.startswith("q.")}
+    return {"answers": answers, "subjects": subjects}

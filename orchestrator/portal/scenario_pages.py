@@ -45,17 +45,22 @@ async def home(request: Request, state: Current, who: Visitor) -> Response:
 
 
 async def notices_of(state: State, who: Principal | None) -> list[dict[str, Any]]:
-    """A person's notices, each with the link that opens what it offers, prefilled."""
+    """A person's notices, each with the link that opens what it offers, prefilled, and the roles there that stay the same."""
     if who is None or who.role != "applicant":
         return []
     async with state.context.pool.connection() as connection:
         rows = await applications.notices(connection, who.subject)
-    offered = {scenario.id: scenario.name for scenario, _ in await state.offered()}
+    offered = {scenario.id: scenario for scenario, _ in await state.offered()}
     return [
         {
             **row,
-            "name": offered.get(str(row["target"])),
-            "link": f"/scenarios/{row['target']}?{query_of(row['prefill'])}".removesuffix("?"),
+            "name": offered[str(row["target"])].name if row["target"] in offered else None,
+            "link": f"/scenarios/{row['target']}?{query_of(row['prefill']['answers'])}".removesuffix("?"),
+            "same": [
+                subject.label
+                for subject in (offered[str(row["target"])].subjects if row["target"] in offered else ())
+                if subject.id in row["prefill"]["subjects"]
+            ],
         }
         for row in rows
     ]

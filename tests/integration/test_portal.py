@@ -6,6 +6,7 @@ Sealing is done by `seal.js` itself, run by Node on what the page gives it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -332,12 +333,13 @@ async def test_notice__next_service__opens_it_prefilled(world: PortalWorld, visi
             push="exhibition",
             target="open-exhibition-hall",
             texts={"zh": "如举办公开展览", "en": "for exhibitions"},
-            prefill={"handled_by": "agent"},
+            prefill={"answers": {"handled_by": "agent"}, "subjects": {"company": "company"}},
         )
 
     for path in ("/", "/cases"):
         page = Page(await visitor.get(path))
         assert "如举办公开展览" in page.text
+        assert re.search(r"沿用该办件的: *\S+", page.text)
         link = page.one("a", href="/scenarios/open-exhibition-hall?q.handled_by=agent")
     target = Page(await visitor.get(link["href"]))
 

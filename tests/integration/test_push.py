@@ -12,8 +12,9 @@ from orchestrator.pipeline.context import Context, Definitions, Pace
 from orchestrator.pipeline.push import push
 from orchestrator.scenarios import load_calendar
 from orchestrator.store import applications, cases
-from tests.support.approver import REGISTRATION, Approvers, Filed, open_approvers
+from tests.support.approver import Approvers, Filed, open_approvers
 from tests.support.orchestrator import BookedGateways, Line, get, keep_scenario, open_store, rows
+from tests.support.services import REGISTRATION
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +87,10 @@ async def test_push__departments_say_so__benefit_told_to_the_holder_alone(line: 
         (item, "push") for item in NEEDED
     }
     (told,) = await rows(line.pool, "select target, prefill from notice where push = 'benefit-claim'")
-    assert told == {"target": "unemployment-benefit-claim", "prefill": {}}
+    assert told == {
+        "target": "unemployment-benefit-claim",
+        "prefill": {"answers": {}, "subjects": {"claimant": "applicant"}},
+    }
 
 
 async def test_push__left_voluntarily__not_told(line: Line) -> None:

@@ -141,3 +141,12 @@ def test_check__faulty_department_file__its_own_line(
     assert result.exit_code == 2
     assert f"mine.yaml:{text[: text.index(at)].count(chr(10)) + 1} haidian-health.evidence.E40" in result.output
     assert said in result.output
+
+
+def test_check__prefill_from_what_the_scenario_does_not_have__named(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    text = GALLERY.read_text("utf-8")
+    file.write_text(text.replace("handled_by: q.handled_by,", "handled_by: q.handled_bi,", 1), "utf-8")
+    result = run("check", file)
+    assert result.exit_code == 2
+    assert "no subject role or question q.handled_bi" in " ".join(result.output.split())

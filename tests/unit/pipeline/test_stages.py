@@ -190,7 +190,9 @@ def test_prefill__roles__named_without_saying_who(registration: Scenario) -> Non
 
 
 def test_prefill__questions__answers_of_this_situation() -> None:
-    gallery = next(each for each in shipped("enterprise-establishment", load_catalogue()).pushes if each.id == "gallery")
+    gallery = next(
+        each for each in shipped("enterprise-establishment", load_catalogue()).pushes if each.id == "gallery"
+    )
     expected = {"answers": {"handled_by": "agent"}, "subjects": {"handler": "handler"}}
     assert prefill(gallery, case(situation={"handled_by": "agent"})) == expected
     assert prefill(gallery, case(situation={}))["answers"] == {}

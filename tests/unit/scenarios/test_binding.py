@@ -51,4 +51,14 @@ def test_shipped__push_targets__scenarios_that_exist(name: str) -> None:
     for push in scenario.pushes:
         assert push.target is None or push.target in SCENARIOS
         if push.target is not None:
-            assert set(push.prefill) <= {subject.id for subject in shipped(push.target).subjects}
+            target = shipped(push.target)
+            roles = {subject.id: subject for subject in target.subjects}
+            asked = {question.id: question for question in target.questions if question.sees == "orchestrator"}
+            for name, source in push.prefill.items():
+                if source.startswith("q."):
+                    (own,) = [each for each in scenario.questions if f"q.{each.id}" == source]
+                    assert asked[name].type == own.type
+                    assert {option.id for option in own.options} <= {option.id for option in asked[name].options}
+                else:
+                    (same,) = [each for each in scenario.subjects if each.id == source]
+                    assert roles[name].kind == same.kind
