@@ -356,7 +356,7 @@ def _parsed(jws: str) -> Mandate:
 async def _verified(state: State, jws: str, row: Row) -> Mandate:
     """The mandate, checked against what was asked for: a faulty one never becomes a case."""
     binding = await state.context.view.binding(int(str(row["binding"])))
-    key = (await state.context.view.seat(binding.identity)).keyset.key("identity")
+    key = (await state.context.view.seat(binding.identity)).key_of("identity", jws)
     mandate = Mandate.parse(jws, key, issuer=binding.identity)
     situation = salted_hash(unb64(str(row["situation_salt"])), row["situation"])
     form: Any = row["form"]

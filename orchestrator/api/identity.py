@@ -91,7 +91,7 @@ class IdentityClient:
                 "code_verifier": code_verifier,
             },
         )
-        key = (await self._chain.seat(self.seat)).keyset.key("identity")
+        key = (await self._chain.seat(self.seat)).key_of("identity", answer["id_token"])
         claims = verify_jws(answer["id_token"], typ="JWT", jwk=key)
         now = time.time()
         audience_fits = claims.get("aud") == self._client and claims.get("iss") == self.issuer

@@ -29,7 +29,7 @@ from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.mandate import Mandate, check_chain, salted_hash
 from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
-from orchestrator.protocol.ports import BindingView, ChainView, SeatView
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of
 from orchestrator.protocol.question import question_id
 from orchestrator.protocol.wire import Hex32, Listed, Name, Sequence16, WireModel
 from orchestrator.rules.inputs import CaseFacts
@@ -107,7 +107,7 @@ class OpenCase:
         """(question id, item, subject index, provider's seat) of everything asked."""
         found = []
         for item in self.items():
-            seat = provider_seat(item, self.scenario, self.binding)
+            seat = provider_of(item, self.scenario, self.binding)
             for index in range(len(self.mandate.subjects.get(item.subject, ()))):
                 found.append((question_id(self.mandate_hash, item.id, index, "decide"), item, index, seat))
         return found
@@ -146,11 +146,6 @@ class OpenCase:
             if each.answered_by is not None and each.answered_by in self.form:
                 brought[each.id] = {}
         return brought
-
-
-def provider_seat(item: EvidenceItem, scenario: Scenario, binding: BindingView) -> int:
-    """The seat that answers an item."""
-    return binding.providers[scenario.providers.index(item.provider)]
 
 
 async def open_cases(
@@ -294,7 +289,9 @@ def _take(
     case: OpenCase, envelope: AnswerEnvelope, item: EvidenceItem, index: int, provider: SeatView, seat: Seat, now: int
 ) -> None:
     try:
-        answer = read_answer(envelope, provider.keyset.key("evidence"), private=seat.keys.sealing, seat=seat.number)
+        answer = read_answer(
+            envelope, provider.key_of("evidence", envelope.answer), private=seat.keys.sealing, seat=seat.number
+        )
         slot = case.mandate.slot(item.subject, index)
         fits = (answer.mandate, answer.item, answer.index, answer.purpose, answer.subject, answer.iss) == (
             case.mandate_hash,

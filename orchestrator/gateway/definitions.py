@@ -21,6 +21,7 @@ from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.gateway.adapter import Adapter, SqlEvidence
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.ports import provider_of
 from orchestrator.protocol.sheet import (
     Binding,
     binding_digest,
@@ -219,8 +220,9 @@ def check_terms(terms: BindingTerms, scenario: Scenario, *, now: int) -> None:
 
 def asked_of(number: int, scenario: Scenario, terms: BindingTerms) -> list[EvidenceItem]:
     """The evidence items that a seat would have to answer under a binding."""
-    roles = {role for role, seat in zip(scenario.providers, terms.providers, strict=True) if seat == number}
-    return [item for item in scenario.evidence if item.source == "gateway" and item.provider in roles]
+    return [
+        item for item in scenario.evidence if item.source == "gateway" and provider_of(item, scenario, terms) == number
+    ]
 
 
 def check_claims(items: Sequence[EvidenceItem], adapter: Adapter) -> None:

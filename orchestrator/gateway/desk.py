@@ -108,7 +108,7 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
     officer, asked = await _officer(request, seat, chain)
     if asked.decision is None:
         raise _missing("decision", "办理决定", "the signed decision")
-    key = seat.keyset.key("evidence")
+    key = (await chain.seat(seat.number)).key_of("evidence", asked.certificate)
     decision, certificate = read_decision(asked.decision, asked.certificate, seat=seat.number, jwk=key)
     row = await _item(decision.case, seat)
     if certificate.kid != officer.kid or (decision.sequence, asked.mandate) != (row["sequence"], row["mandate"]):
@@ -222,7 +222,7 @@ async def _officer(request: SignedRequest, seat: Seat, chain: ChainView) -> tupl
     now = int(time.time())
     token = lowered(request.request)
     unproven = read_model(DeskRequest, peek_jws(token)[1], code="bad-request")
-    key = (await chain.seat(seat.number)).keyset.key("evidence")
+    key = (await chain.seat(seat.number)).key_of("evidence", unproven.certificate)
     certificate = read_certificate(unproven.certificate, seat=seat.number, jwk=key, now=now)
     payload = verify_jws(token, typ=REQUEST_TYP, jwk=certificate.cnf.jwk)
     check_period(payload, now=now, longest=LONGEST_REQUEST)

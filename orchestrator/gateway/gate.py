@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from orchestrator.domain.errors import Refused
+from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.protocol.mandate import Mandate, Subject, open_subject
-from orchestrator.protocol.ports import BindingView, SeatView
+from orchestrator.protocol.ports import BindingView, SeatView, provider_of
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.sheet import Domain, Status
@@ -203,7 +203,11 @@ def _of_item(
 ) -> Reason | None:
     if question.purpose != item.purpose:
         return Reason.WRONG_PURPOSE
-    if item.source != "gateway" or provider_of(item, scenario, binding) != given.own.number:
+    try:
+        mine = item.source == "gateway" and provider_of(item, scenario, binding) == given.own.number
+    except Invalid:
+        mine = False
+    if not mine:
         return Reason.NOT_THIS_PROVIDER
     mandate = presented.mandate
     if mandate.covers(item.id, given.own.number) is None:
@@ -246,13 +250,3 @@ def _opened(
         subject=subject,
         others=others,
     )
-
-
-def provider_of(item: EvidenceItem, scenario: Scenario, binding: BindingView) -> int | None:
-    """The seat that plays an item's provider role in a binding; None when the binding has no such role."""
-    if item.provider == "identity":
-        return binding.identity
-    for roles, seats in ((scenario.providers, binding.providers), (scenario.approvers, binding.approvers)):
-        if item.provider in roles[: len(seats)]:
-            return seats[roles.index(item.provider)]
-    return None

@@ -106,7 +106,7 @@ class MandateReader:
 
     def _verified(self, mandate_hash: str, jws: str, identity: SeatView) -> Presented | Reason:
         try:
-            jwk = identity.keyset.key("identity")
+            jwk = identity.key_of("identity", jws)
             place = (mandate_hash, str(jwk["kid"]))
             if place not in self.kept:
                 mandate = Mandate.parse(jws, jwk, issuer=identity.number)

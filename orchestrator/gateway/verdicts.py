@@ -22,7 +22,7 @@ from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.officer import read_decision
-from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.sheet import Status
 from orchestrator.protocol.verdict import AnswerRef, MaterialRef, OfficerDecision, Verdict, read_verdict, sign_verdict
 from orchestrator.protocol.wire import WireModel, read_model, seat_ref
@@ -91,7 +91,7 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
             refused.append(_waiting(case))
         else:
             ready.append(case)
-    judged, faulty = await _judge(ready, seat, http.app.state.rules)
+    judged, faulty = await _judge(ready, seat, await chain.seat(seat.number), http.app.state.rules)
     refused += [_refusal(case, error) for case, error in faulty]
     signed = await _sign(judged, given, seat, now)
     await _queue([each for each in judged if each.outcome == "manual"], seat, chain)
@@ -131,10 +131,10 @@ async def verdicts_of(
     found: dict[int, tuple[Verdict, str]] = {}
     hashes = tuple(jws_hash(jws) for jws in mandates)
     for number in binding.approvers:
-        key = (await chain.seat(number)).keyset.key("evidence")
+        approver = await chain.seat(number)
         for jws in tokens:
             try:
-                verdict = read_verdict(jws, key)
+                verdict = read_verdict(jws, approver.key_of("evidence", jws))
             except (Refused, Invalid):  # another seat's, or none at all
                 continue
             place = (verdict.iss, verdict.case, verdict.sequence, verdict.binding, verdict.mandates)
@@ -170,7 +170,7 @@ async def _given(opened: dict[str, OpenCase | LianbanError], seat: Seat) -> dict
 
 
 async def _judge(
-    cases: Sequence[OpenCase], seat: Seat, rules: RulesByVersion
+    cases: Sequence[OpenCase], seat: Seat, own: SeatView, rules: RulesByVersion
 ) -> tuple[list[Judged], list[tuple[str, LianbanError]]]:
     by_version: dict[tuple[str, str], list[OpenCase]] = defaultdict(list)
     for case in cases:
@@ -191,7 +191,7 @@ async def _judge(
             if isinstance(result, Invalid):
                 faulty.append((case.file.case, result))
             else:
-                judged.append(_judged(case, result, decisions.get(case.file.case), seat))
+                judged.append(_judged(case, result, decisions.get(case.file.case), own))
     return judged, faulty
 
 
@@ -207,7 +207,7 @@ async def _decisions(cases: Sequence[OpenCase], seat: Seat) -> dict[str, dict[st
     return found
 
 
-def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, seat: Seat) -> Judged:
+def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, own: SeatView) -> Judged:
     rows = tuple(dict.fromkeys(hit.id for hit in decision.hits))
     if officer is None:
         return Judged(
@@ -218,9 +218,8 @@ def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, 
             rows=rows,
             materials_wanted=decision.materials_wanted,
         )
-    said, _ = read_decision(
-        officer["decision"], officer["certificate"], seat=seat.number, jwk=seat.keyset.key("evidence")
-    )
+    key = own.key_of("evidence", officer["certificate"])
+    said, _ = read_decision(officer["decision"], officer["certificate"], seat=own.number, jwk=key)
     return Judged(
         case=case,
         decision=decision,

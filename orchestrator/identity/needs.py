@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from orchestrator.domain.conditions import holds
 from orchestrator.domain.errors import Invalid
@@ -15,10 +15,7 @@ from orchestrator.domain.plan import materials_needed
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem, Material, Subject
 from orchestrator.domain.situations import plain_situation, read_situation
-from orchestrator.protocol.ports import BindingView
-
-IDENTITY_ROLE: Final = "identity"
-"""The provider role of what the identity seat states in the mandate itself."""
+from orchestrator.protocol.ports import BindingView, provider_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +73,12 @@ def needs_of(scenario: Scenario, binding: BindingView, answers: Mapping[str, Any
             if holds(subject.when, situation)
         ),
         items=tuple(
-            Item(item=item, seat=_seat(scenario, binding, item))
+            Item(item=item, seat=provider_of(item, scenario, binding))
             for item in scenario.evidence
             if holds(item.when, situation)
         ),
         materials=materials_needed(scenario, situation),
     )
-
-
-def _seat(scenario: Scenario, binding: BindingView, item: EvidenceItem) -> int:
-    if item.provider == IDENTITY_ROLE:
-        return binding.identity
-    return binding.providers[scenario.providers.index(item.provider)]
 
 
 def _check_binding(scenario: Scenario, binding: BindingView) -> None:

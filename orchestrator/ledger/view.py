@@ -22,7 +22,7 @@ from orchestrator.ledger.artifacts import load_artifact
 from orchestrator.ledger.deployments import Deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.protocol.keyset import Keyset
-from orchestrator.protocol.ports import BindingView, SeatView
+from orchestrator.protocol.ports import BindingView, PastKeyset, SeatView
 from orchestrator.protocol.sheet import Domain, Status
 
 _log = structlog.get_logger(__name__)
@@ -38,8 +38,8 @@ class _State:
     block_hash: str = ""
     read_at: float = 0.0
     seats: dict[int, SeatView] = field(default_factory=dict)
-    faulty: set[int] = field(default_factory=set)
-    """Seats whose present document is no keyset."""
+    faulty: dict[int, int] = field(default_factory=dict)
+    """Seats whose present document is no keyset, and since when."""
     bindings: dict[int, BindingView] = field(default_factory=dict)
 
 
@@ -181,7 +181,8 @@ class LedgerView:
     async def _apply(self, state: _State, log: Log) -> None:
         match log.name:
             case "SeatAdmitted" | "SeatRotated":
-                self._take_keys(state, log)
+                rotated = log.args["seat"] in state.seats
+                self._take_keys(state, log, await self._time(log.block) if rotated else 0)
             case "SeatSuspended" | "SeatRemoved" if log.args["seat"] in state.seats:
                 state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=False)
             case "SeatReinstated" if log.args["seat"] in state.seats:
@@ -195,8 +196,15 @@ class LedgerView:
             case _:
                 pass
 
-    def _take_keys(self, state: _State, log: Log) -> None:
-        """A seat's new keys. What one seat publishes stops no other: a document that is no keyset of that seat leaves it
+    async def _time(self, block: int) -> int:
+        """When a block was made, seconds since 1970."""
+        found = await self._rpc.call("eth_getBlockByNumber", [hex(block), False])
+        if found is None:
+            raise Unavailable("节点已无该区块", detail_en="the block is gone from the node", code="bad-node")
+        return int(found["timestamp"], 16)
+
+    def _take_keys(self, state: _State, log: Log, at: int) -> None:
+        """A seat's new keys, since `at`, if it had others. What one seat publishes stops no other: a document that is no keyset of that seat leaves it
         without one, so that nothing it signs counts until it has rotated again."""
         number, signer = log.args["seat"], to_checksum_address(log.args["signer"])
         before = state.seats.get(number)
@@ -208,11 +216,12 @@ class LedgerView:
         except Invalid:
             fits = False
         if fits:
-            state.faulty.discard(number)
-            state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=True)
+            until = state.faulty.pop(number, at)
+            past = (*before.past, PastKeyset(keyset=before.keyset, until=until)) if before else ()
+            state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=True, past=past)
             return
         _log.error("faulty-keyset", seat=number, block=log.block)
-        state.faulty.add(number)
+        state.faulty.setdefault(number, at)
         if before is not None:
             state.seats[number] = replace(before, signer=signer, active=False)
 

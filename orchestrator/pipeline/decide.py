@@ -122,9 +122,8 @@ async def _verdicts(
     try:
         seat = await context.view.seat(number)
         answer = await context.gateways.verdicts(seat, [files[case.id] for case in claimed])
-        key = seat.keyset.key("evidence")
         for entry in answer["verdicts"]:
-            verdict = read_verdict(entry["verdict"], key)
+            verdict = read_verdict(entry["verdict"], seat.key_of("evidence", entry["verdict"]))
             found[entry["case"]][number] = (verdict, entry["verdict"])
         for entry in answer["refused"]:
             log.warning("approver-refused-a-case", seat=number, case=entry["case"], code=entry["code"])

@@ -131,6 +131,14 @@ def peek_jws(token: str, limit: int = MAX_TOKEN) -> tuple[dict[str, Any], dict[s
         raise _bad_signature() from None
 
 
+def kid_of(token: str) -> str:
+    """The key that a token says it is signed by, **unverified**. Raises Refused("bad-signature")."""
+    found = _read_header(token.partition(".")[0])
+    if found is None:
+        raise _bad_signature()
+    return found[1]
+
+
 def lowered(token: str) -> str:
     """The same token with `s` in the lower half: what WebCrypto and other ES256 signers do not care for. Unverified."""
     signing_input, _, tail = token.rpartition(".")

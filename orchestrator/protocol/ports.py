@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.domain.case import Status
+from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_parts import EvidenceItem
+from orchestrator.protocol.jose import kid_of, peek_jws
 from orchestrator.protocol.keyset import Keyset
 from orchestrator.protocol.sheet import Domain
+from orchestrator.protocol.wire import is_int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastKeyset:
+    """A keyset that a rotation replaced."""
+
+    keyset: Keyset
+    until: int
+    """When the rotation's block was made, seconds since 1970 (UTC)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +35,28 @@ class SeatView:
     """Address that signs for the seat on chain, EIP-55."""
     active: bool
     """False while suspended and once removed: what it signs does not count."""
+    past: tuple[PastKeyset, ...] = ()
+    """What it held before, oldest first."""
+
+    def key_of(self, use_for: str, token: str) -> dict[str, Any]:
+        """The public JWK by which `token`, a compact JWS with an `iat`, must verify: the one that its `kid` names, of now or
+        of the token's day. A rotation ends what the replaced key signs, not what it signed.
+
+        Who holds the old key can still date back: a seat whose key was stolen is suspended, not only rotated. Raises
+        Refused("bad-signature") when the seat never had that key for `use_for`, or had replaced it before `iat`; Invalid
+        when the seat has no key for `use_for`.
+        """
+        kid, current = kid_of(token), self.keyset.key(use_for)
+        if current["kid"] == kid:
+            return current
+        for past in reversed(self.past):
+            for jwk in past.keyset.keys:
+                if (jwk["use_for"], jwk["kid"]) == (use_for, kid):
+                    issued = peek_jws(token)[1].get("iat")
+                    if is_int(issued) and issued <= past.until:
+                        return jwk
+                    raise _not_in_force("the key was replaced before the token was signed")
+        raise _not_in_force("the seat never had this key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +81,36 @@ class BindingView:
     def named(self) -> frozenset[int]:
         """Every seat that the binding names."""
         return frozenset({self.identity, self.operator, *self.approvers, *self.providers})
+
+
+class Places(Protocol):
+    """Who plays which role: a binding, or one that is proposed."""
+
+    @property
+    def identity(self) -> int:
+        """The identity seat."""
+        ...
+
+    @property
+    def providers(self) -> Sequence[int]:
+        """Seats in the order of the definition's provider roles."""
+        ...
+
+
+def provider_of(item: EvidenceItem, scenario: Scenario, places: Places) -> int:
+    """The seat that answers an item. Raises Invalid when nobody plays its provider role."""
+    if item.source == "mandate":
+        return places.identity
+    for role, seat in zip(scenario.providers, places.providers, strict=False):
+        if role == item.provider:
+            return seat
+    raise Invalid(
+        field="binding.providers",
+        detail="落地没有该数据提供部门",
+        detail_en="nobody plays the item's provider role in this binding",
+        remedy="请重新落地 / bind the scenario again",
+        code="no-provider",
+    )
 
 
 class ChainView(Protocol):
@@ -77,3 +144,7 @@ class ChainView(Protocol):
     async def status_of(self, case_id: str) -> tuple[Status, int, int]:
         """Status, sequence and binding of a case (`0x…`); NONE, 0, 0 for one that the ledger does not know."""
         ...
+
+
+def _not_in_force(detail_en: str) -> Refused:
+    return Refused("签署所用密钥当时并非该席位所有", detail_en=detail_en, code="bad-signature")

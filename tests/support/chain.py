@@ -6,6 +6,7 @@ sets them and checks no signature. What the contracts enforce is tested against 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from orchestrator.domain.canonical import keccak
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid
 from orchestrator.protocol.keyset import Keyset, SeatKeys
-from orchestrator.protocol.ports import BindingView, SeatView
+from orchestrator.protocol.ports import BindingView, PastKeyset, SeatView
 from orchestrator.protocol.sheet import Domain
 
 
@@ -56,9 +57,12 @@ class MemoryChain:
     async def status_of(self, case_id: str) -> tuple[Status, int, int]:
         return self._statuses.get(case_id, (Status.NONE, 0, 0))
 
-    def admit(self, keyset: Keyset, keys: SeatKeys) -> SeatView:
-        """Adds a seat, or replaces its keys and endpoint."""
-        view = SeatView(number=keyset.seat, keyset=keyset, signer=keys.chain.address, active=True)
+    def admit(self, keyset: Keyset, keys: SeatKeys, *, at: int | None = None) -> SeatView:
+        """Adds a seat, or rotates its keys and endpoint, now or `at` (seconds since 1970)."""
+        before = self._seats.get(keyset.seat)
+        until = int(time.time()) if at is None else at
+        past = (*before.past, PastKeyset(keyset=before.keyset, until=until)) if before else ()
+        view = SeatView(number=keyset.seat, keyset=keyset, signer=keys.chain.address, active=True, past=past)
         self._seats[keyset.seat] = view
         return view
 

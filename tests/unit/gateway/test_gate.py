@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
-from orchestrator.gateway.gate import Admitted, Circumstances, Presented, Reason, judge, provider_of
+from orchestrator.gateway.gate import Admitted, Circumstances, Presented, Reason, judge
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.mandate import ChainRef, Mandate, case_id, sign_mandate
 from orchestrator.protocol.question import Question
@@ -275,8 +275,3 @@ def test_judge__item_that_the_mandate_itself_answers__not_this_provider(ask: Ask
     evidence = tuple(item.model_copy(update={"source": "mandate"}) for item in scenario.evidence)
     scenarios = {scenario.version: scenario.model_copy(update={"evidence": evidence})}
     assert ask.but(scenarios=scenarios) is Reason.NOT_THIS_PROVIDER
-
-
-def test_provider_of__unknown_role__none(consortium: Consortium) -> None:
-    item = consortium.scenario.item("E05.company").model_copy(update={"provider": "nobody"})
-    assert provider_of(item, consortium.scenario, consortium.binding) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.gateway.sheets import MOST_LEAVES, REVOCATION_TYP, VALID_SECONDS
-from orchestrator.protocol.jose import jws_hash, sign_jws
+from orchestrator.protocol.jose import jws_hash, peek_jws, sign_jws
+from orchestrator.protocol.keyset import generate_seat_keys
 from orchestrator.protocol.mandate import ChainRef
 from orchestrator.protocol.question import sign_request
 from orchestrator.protocol.sheet import Transition, recover, sheet_digest
 from orchestrator.protocol.wire import CLOCK_SKEW, seat_ref
-from tests.support.approver import Approvers, Filed, leaf, paper, root_of
+from tests.support.approver import GALLERY, OPERATOR, Approvers, Filed, leaf, open_approvers, paper, root_of
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +111,26 @@ async def test_sheets__accepted_by_another_than_the_lead__refused(hall: Approver
     accepted = hall.transition(case, Status.ACCEPTED, verdicts)
     assert await hall.sheet_refused(accepted, seat=HEALTH) == "not-lead"
     assert (await hall.sheets(accepted, seat=FIRE))["signed"] == [case.id]
+
+
+async def test_sheets__every_seat_has_rotated_since__what_was_signed_before_still_counts(pg_admin_dsn: str) -> None:
+    async with open_approvers(GALLERY, pg_admin_dsn) as approvers:
+        case = approvers.file()
+        decided = approvers.file()
+        approval = (await approvers.verdict(decided))[1]
+        at = int(time.time())
+        for number in approvers.consortium.binding.named - {OPERATOR}:
+            keys = generate_seat_keys(identity=number == approvers.consortium.binding.identity)
+            keyset = replace(approvers.consortium.seat(number).keyset, keys=tuple(keys.public_jwks()))
+            approvers.consortium.chain.admit(keyset, keys, at=at)
+        transition = approvers.transition(decided, Status.APPROVED, [approval])
+        assert (await approvers.sheets(transition))["signed"] == [decided.id]
+        answer = await approvers.verdicts(case)
+        assert peek_jws(answer["verdicts"][0]["verdict"])[1]["outcome"] == "approve"
+        # What the old keys sign from then on counts no more.
+        approvers.say(decided, "E06.company", attempt=2, age=-5)
+        answer = await approvers.verdicts(decided)
+        assert peek_jws(answer["verdicts"][0]["verdict"])[1]["outcome"] != "approve"
 
 
 # ---- what is not

@@ -15,6 +15,7 @@ from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount, generate_seat_keys
+from orchestrator.protocol.ports import PastKeyset
 from orchestrator.protocol.sheet import admission_digest, retirement_digest, rotation_digest
 from tests.support.onchain import OnChain, ask, on_chain, sheet, transition
 
@@ -70,18 +71,23 @@ async def test_seat__suspended_and_reinstated__seen_at_once(chain: OnChain) -> N
 
 
 async def test_seat__rotated__new_keys_and_signer(chain: OnChain) -> None:
-    keys = generate_seat_keys()
+    keys, before = generate_seat_keys(), chain.consortium.seat(NATURAL).keyset
     keyset = renewed(chain.consortium.seat(NATURAL).keyset, keys)
     await rotate(chain, NATURAL, keyset.document(), keys, change=1)
     chain.consortium.keys[NATURAL] = keys
     seat = await chain.view.seat(NATURAL)
     assert (seat.keyset, seat.signer, seat.active) == (keyset, keys.chain.address, True)
+    # What it held before, until the block of the rotation; whoever reads everything anew sees the same.
+    block = await chain.rpc.call("eth_getBlockByNumber", ["latest", False])
+    assert seat.past == (PastKeyset(keyset=before, until=int(block["timestamp"], 16)),)
+    async with Rpc(chain.node_url) as rpc:
+        assert await LedgerView(rpc, chain.deployment).seat(NATURAL) == seat
 
 
 async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_url: str) -> None:
     async with on_chain(node_url, "open-gallery") as chain:
         other, keys, change = chain.consortium.seat(CULTURE).keyset, chain.consortium.keys[MARKET], 1
-        mine = chain.consortium.seat(MARKET).keyset
+        mine, since = chain.consortium.seat(MARKET).keyset, 0
         for document in (
             b"no keyset",
             b"[]",
@@ -90,6 +96,8 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
             replace(mine, id=other.id).document(),  # another department's name
         ):
             await rotate(chain, MARKET, document, keys, change=change)
+            block = await chain.rpc.call("eth_getBlockByNumber", ["latest", False])
+            since = since or int(block["timestamp"], 16)
             change += 1
             seat = await chain.view.seat(MARKET)
             assert (seat.active, seat.keyset) == (False, mine)
@@ -101,6 +109,8 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
         assert not (await chain.view.seat(MARKET)).active
         await rotate(chain, MARKET, mine.document(), keys, change=change + 2)
         assert (await chain.view.seat(MARKET)).active
+        # Its keys ended with the first document that was none.
+        assert (await chain.view.seat(MARKET)).past == (PastKeyset(keyset=mine, until=since),)
 
 
 async def test_seat__admitted_without_a_keyset__unknown_and_harmless(chain: OnChain) -> None:
