@@ -24,10 +24,11 @@ from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.credential import Credential, open_credential, read_credential
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.sheet import Transition, recover, sheet_digest
-from tests.support.approver import GALLERY, OPERATOR, Approvers, Book, Filed
+from tests.support.approver import OPERATOR, Approvers, Book, Filed
 from tests.support.consortium import make_consortium
 from tests.support.departments import SeededDepartments
 from tests.support.gateway import make_seats
+from tests.support.services import GALLERY
 
 pytestmark = pytest.mark.anyio
 

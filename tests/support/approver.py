@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from fastapi import FastAPI
 from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.conditions import holds
-from orchestrator.domain.identifiers import bank_card_problem
 from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.domain.situations import read_situation
@@ -38,28 +36,18 @@ from orchestrator.protocol.answer import AnswerEnvelope, build_answer
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, salted_hash
 from orchestrator.protocol.material import PADDING, Material, SealedForm, SealedMaterial, seal_form, seal_material
+from orchestrator.protocol.querylog import LogTree, entry, leaf_hash
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sealing import material_info, seal
+from orchestrator.protocol.sheet import head_digest
 from orchestrator.protocol.verdict import Verdict, read_verdict
 from orchestrator.scenarios import department_files
-from tests.support.consortium import GALLERY_ITEMS, GALLERY_SUBJECTS, Consortium, make_consortium
+from tests.support.consortium import Consortium, make_consortium
+from tests.support.services import VALUES, Service
 
 OPERATOR = 0
 USUAL: Mapping[str, Any] = {}
 """Stands for the form of the service."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """What somebody applies with in one scenario when nothing stands in the way."""
-
-    scenario: str
-    items: Sequence[str]
-    """Evidence that the mandate covers."""
-    subjects: Mapping[str, Sequence[tuple[str, str, str, Mapping[str, Any]]]]
-    situation: Mapping[str, Any]
-    form: Mapping[str, Any]
-    materials: Sequence[Material] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,13 +81,16 @@ class Filed:
 
 @dataclass(slots=True)
 class Book:
-    """What providers answer: question to envelope, and who is down."""
+    """What providers answer: question to envelope, and who is down. What is handed out stands in the provider's log."""
 
+    consortium: Consortium
     answers: dict[str, AnswerEnvelope] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     """Department ids that cannot be reached."""
     asked: list[tuple[str, int]] = field(default_factory=list)
     """Department and number of questions of every request."""
+    logs: dict[str, LogTree] = field(default_factory=dict)
+    """By department."""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         department = request.url.path.split("/")[1]
@@ -107,8 +98,19 @@ class Book:
             raise httpx.ConnectError("down")
         questions = peek_jws(orjson.loads(request.content)["request"])[1]["questions"]
         self.asked.append((department, len(questions)))
-        found = [self.answers[question].payload() for question in questions if question in self.answers]
-        return httpx.Response(200, content=orjson.dumps({"answers": found}))
+        found = [self.answers[question] for question in questions if question in self.answers]
+        tree, batch = self.logs.setdefault(department, LogTree()), to_hex(secrets.token_bytes(32))
+        first = tree.size
+        tree.append([leaf_hash(entry(batch, each.question, each.attempt)) for each in found])
+        answers = [
+            each.with_log(first + position, tree.inclusion_proof(first + position), batch).payload()
+            for position, each in enumerate(found)
+        ]
+        number = self.consortium.seats[department].number
+        digest = head_digest(self.consortium.chain.domain("CaseLedger"), number, tree.size, tree.root())
+        signature = to_hex(self.consortium.keys[number].chain.sign_hash(digest))
+        head = {"seat": number, "size": tree.size, "root": to_hex(tree.root()), "signature": signature}
+        return httpx.Response(200, content=orjson.dumps({"answers": answers, "head": head}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +138,10 @@ class Approvers:
         answered: bool = True,
         **changes: Any,
     ) -> Filed:
-        """A new case with its grant; every planned question is answered favourably unless told otherwise."""
+        """A new case with its grant; every planned question is answered favourably unless told otherwise.
+
+        `materials` are brought besides the service's own, or in the place of the one of the same id.
+        """
         salt = secrets.token_bytes(32)
         situation = self.service.situation if situation is None else situation
         sealed, sealed_form = self._sealed(form, materials)
@@ -194,9 +199,10 @@ class Approvers:
         form: Mapping[str, Any] | SealedForm | None,
         materials: Sequence[Material | SealedMaterial] | None,
     ) -> tuple[list[SealedMaterial], SealedForm | None]:
+        given = {material.id for material in materials or ()}
         sealed = [
             material if isinstance(material, SealedMaterial) else seal_material(material, self.recipients())
-            for material in (self.service.materials if materials is None else materials)
+            for material in (*(materials or ()), *(each for each in self.service.materials if each.id not in given))
         ]
         if form is None or isinstance(form, SealedForm):
             return sealed, form
@@ -353,87 +359,6 @@ class Officer:
     endpoint: str
 
 
-def paper(name: str, **fields: Any) -> Material:
-    """A material as an applicant brings it."""
-    return Material(
-        id=name, filename=f"{name}.pdf", media_type="application/pdf", content=name.encode(), fields=dict(fields)
-    )
-
-
-GALLERY = Service(
-    scenario="open-gallery",
-    items=GALLERY_ITEMS,
-    subjects=GALLERY_SUBJECTS,
-    situation={
-        "decoration_area_m2": "280.00",
-        "handler_household": "beijing",
-        "handled_by": "self",
-        "premises_tenure": "owned",
-    },
-    form={"legal_representative": "陈画", "sells_relics": False, "imports_exports": False},
-)
-"""A gallery of up to 300 m² in owned premises, handled by its legal representative from Beijing."""
-
-HALL = Service(
-    scenario="open-exhibition-hall",
-    items=(
-        "E05.company",
-        "E05.company.representative",
-        "E06.company",
-        "E01.handler",
-        "E09.premises",
-        "E13.premises",
-        "E17.premises",
-        "E18.laboratory",
-    ),
-    subjects={
-        **GALLERY_SUBJECTS,
-        "premises": [("unit", "110108900900GB00001F00000001", "", {})],
-        "laboratory": [("laboratory", "CMA-1", "", {"report_date": "2026-01-10"})],
-    },
-    situation={"premises_space": "above-ground", "handled_by": "self"},
-    form={
-        "floor_area_m2": "500.00",
-        "person_in_charge": "陈画",
-        "uses_central_air": False,
-        "fire_route": "commitment",
-    },
-    materials=[paper("hygiene-test-report", issued_on=(date.today() - timedelta(days=20)).isoformat(), result="pass")],
-)
-"""An exhibition hall above ground, which fire rescue (lead) and health decide together."""
-
-REGISTRATION = Service(
-    scenario="employment-unemployment-registration",
-    items=("E25.applicant", "E28.applicant"),
-    subjects={"applicant": [("citizen", "110199199607180153", "孙足月", {})]},
-    situation={"direction": "unemployment", "holds_registration_certificate": False, "household": "beijing"},
-    form={},
-)
-"""A registration of unemployment, of which only what its pushes ask is covered."""
-
-CARD = next(f"622202020011223{digit}" for digit in "0123456789" if bank_card_problem(f"622202020011223{digit}") is None)
-"""A bank card number that nobody has."""
-
-BENEFIT = Service(
-    scenario="unemployment-benefit-claim",
-    items=("E01.claimant", "E27.claimant", "E28.claimant", "E25.claimant", "E24.claimant", "E26.claimant"),
-    subjects={"claimant": [("citizen", "110199199607180153", "孙足月", {})]},
-    situation={},
-    form={
-        "bank_account": {"holder": "孙足月", "bank": "某银行海淀支行", "number": CARD},
-        "pay_to_social_security_card": False,
-    },
-)
-"""A claim of unemployment benefit; a mandate needs `face` beside it."""
-
-VALUES: dict[str, Any] = {
-    "contribution_months": 26,
-    "building_area": "280.00",
-    "covered_area": "280.00",
-}
-"""What values say unless a test says otherwise."""
-
-
 def sealed_as(name: str, document: Any, recipients: Mapping[int, Mapping[str, Any]]) -> tuple[str, dict[str, str]]:
     """Hash and sealed blobs of any document under a name, as nobody's client makes them."""
     salt = secrets.token_bytes(32)
@@ -485,7 +410,7 @@ async def open_approvers(
         )
         seats[number].scenarios.add(consortium.scenario, consortium.scenario.version)
     app = create_app(list(seats.values()), consortium.chain)
-    book = Book()
+    book = Book(consortium)
     for seat in seats.values():
         app.state.clients[seat.id] = GatewayClient(
             seat.number, seat.keys.request, consortium.chain, transport=httpx.MockTransport(book)

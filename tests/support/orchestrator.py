@@ -17,6 +17,7 @@ import psycopg
 
 from orchestrator.database import Pool, ensure_databases, migrate, open_pool, with_database
 from orchestrator.domain.canonical import to_hex
+from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.client import Answers, GatewayClient, SignedHead
@@ -86,7 +87,7 @@ async def put_case(pool: Pool, *, case: str | None = None, stage: str = "intake"
     } | changes
     async with pool.connection() as connection:
         await connection.execute(
-            f"insert into case_file ({', '.join(row)}) values ({', '.join(['%s'] * len(row))})",  # type: ignore[arg-type]
+            f"insert into case_file ({', '.join(row)}) values ({', '.join(['%s'] * len(row))})",
             list(row.values()),
         )
     return name
@@ -103,7 +104,7 @@ async def get(pool: Pool, case: str) -> CaseRow:
 async def rows(pool: Pool, statement: str, *values: Any) -> list[dict[str, Any]]:
     """What a statement returns."""
     async with pool.connection() as connection:
-        cursor = await connection.execute(statement, values)  # type: ignore[arg-type]
+        cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -215,6 +216,38 @@ class Line:
                 return row
         raise AssertionError(f"the case rests nowhere: {row.stage} {row.error}")
 
+    async def follow_all(self) -> None:
+        """Follows until there is nothing new on the chain."""
+        newest = "select max(number) as newest from chain_block"
+        before = None
+        while (now := await rows(self.pool, newest)) != before:
+            before = now
+            await follow(self.context)
+
+    async def step_until(self, case: str, *stages: str) -> None:
+        """Works, without looking at the chain, until the case is in one of the stages."""
+        for _ in range(20):
+            if (await get(self.pool, case)).stage in stages:
+                return
+            await self.hurry()
+            await self.worker().step()
+        raise AssertionError(f"in {(await get(self.pool, case)).stage} for good")
+
+    async def sealed(self, count: int) -> list[str]:
+        """New cases sealed together, on one sheet."""
+        names = [await self.submit(self.approvers.file()) for _ in range(count)]
+        await self.step_until(names[0], "post")
+        return names
+
+    async def on_ledger(self, case: str) -> tuple[Status, int]:
+        """Status and number of a case by the contract."""
+        status, sequence, _ = await self.chain.view.status_of(case)
+        return status, sequence
+
+    async def settlements(self, case: str) -> int:
+        """How often the story of a case says that it was settled."""
+        return (await self.story(case)).count("settled")
+
     async def hurry(self) -> None:
         """Makes everything that waits due now."""
         await rows(self.pool, "update case_file set due_at = now()")
@@ -227,7 +260,7 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line(chain: OnChain, approvers: Approvers, admin_dsn: str, **pace: float) -> AsyncIterator[Line]:
+async def open_line(chain: OnChain, approvers: Approvers, admin_dsn: str, **pace: Any) -> AsyncIterator[Line]:
     """A pipeline with a store of its own."""
     async with open_store(admin_dsn) as pool, BookedGateways(approvers) as gateways:
         await keep_scenario(pool, approvers.consortium.scenario)
@@ -239,7 +272,7 @@ async def open_line(chain: OnChain, approvers: Approvers, admin_dsn: str, **pace
             gateways=gateways,
             definitions=Definitions(pool),
             calendar=load_calendar(),
-            pace=Pace(**({"retry_first": 0.01, "retry_most": 0.05} | pace)),
+            pace=Pace(**{"retry_first": 0.01, "retry_most": 0.05, **pace}),
             owner="w1",
         )
         yield Line(pool=pool, chain=chain, approvers=approvers, gateways=gateways, context=context)

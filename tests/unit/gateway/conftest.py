@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.approver import BENEFIT, GALLERY, HALL, Approvers, open_approvers
+from tests.support.approver import Approvers, open_approvers
+from tests.support.services import BENEFIT, GALLERY, HALL
 
 
 @pytest.fixture(scope="module")

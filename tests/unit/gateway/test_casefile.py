@@ -16,7 +16,8 @@ from orchestrator.gateway.verdicts import MOST_CASES
 from orchestrator.protocol.jose import SigningKey, peek_jws
 from orchestrator.protocol.mandate import ChainRef, Mandate
 from orchestrator.protocol.material import SealedForm, SealedMaterial, seal_form, seal_material
-from tests.support.approver import GALLERY, OPERATOR, Approvers, Filed, paper, sealed_as
+from tests.support.approver import OPERATOR, Approvers, Filed, sealed_as
+from tests.support.services import GALLERY, paper
 
 pytestmark = pytest.mark.anyio
 

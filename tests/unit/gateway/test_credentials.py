@@ -14,7 +14,8 @@ from orchestrator.domain.errors import Refused
 from orchestrator.protocol.credential import Credential, CredentialView, open_credential, read_credential
 from orchestrator.protocol.mandate import FaceCheck
 from orchestrator.protocol.sealing import SealingKey
-from tests.support.approver import CARD, Approvers, Filed, paper
+from tests.support.approver import Approvers, Filed
+from tests.support.services import CARD, paper
 
 pytestmark = pytest.mark.anyio
 

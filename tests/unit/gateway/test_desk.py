@@ -16,7 +16,8 @@ from orchestrator.gateway.sheets import REVOCATION_TYP
 from orchestrator.protocol.jose import SigningKey, jws_hash, sign_jws, verify_jws
 from orchestrator.protocol.officer import certify, sign_decision
 from orchestrator.protocol.wire import new_jti, seat_ref
-from tests.support.approver import Approvers, Filed, Officer, paper
+from tests.support.approver import Approvers, Filed, Officer
+from tests.support.services import paper
 
 pytestmark = pytest.mark.anyio
 

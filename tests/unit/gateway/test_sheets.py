@@ -19,7 +19,8 @@ from orchestrator.protocol.mandate import ChainRef
 from orchestrator.protocol.question import sign_request
 from orchestrator.protocol.sheet import Transition, recover, sheet_digest
 from orchestrator.protocol.wire import CLOCK_SKEW, seat_ref
-from tests.support.approver import GALLERY, OPERATOR, Approvers, Filed, leaf, open_approvers, paper, root_of
+from tests.support.approver import OPERATOR, Approvers, Filed, leaf, open_approvers, root_of
+from tests.support.services import GALLERY, paper
 
 pytestmark = pytest.mark.anyio
 
@@ -122,7 +123,8 @@ async def test_sheets__every_seat_has_rotated_since__what_was_signed_before_stil
         for number in approvers.consortium.binding.named - {OPERATOR}:
             keys = generate_seat_keys(identity=number == approvers.consortium.binding.identity)
             keyset = replace(approvers.consortium.seat(number).keyset, keys=tuple(keys.public_jwks()))
-            approvers.consortium.chain.admit(keyset, keys, at=at)
+            # Only the keys of this file: the chain key goes on signing log heads.
+            approvers.consortium.chain.admit(keyset, approvers.consortium.keys[number], at=at)
         transition = approvers.transition(decided, Status.APPROVED, [approval])
         assert (await approvers.sheets(transition))["signed"] == [decided.id]
         answer = await approvers.verdicts(case)

@@ -10,7 +10,8 @@ from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.officer import read_decision
 from orchestrator.protocol.verdict import read_verdict
 from orchestrator.rules.engine import ENGINE
-from tests.support.approver import Approvers, paper
+from tests.support.approver import Approvers
+from tests.support.services import paper
 
 pytestmark = pytest.mark.anyio
 

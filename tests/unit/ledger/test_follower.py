@@ -11,7 +11,7 @@ import pytest
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Unavailable
-from orchestrator.ledger.follower import BLOCKS_A_READ, CASE_REFUSALS, Follower, Reading
+from orchestrator.ledger.follower import BLOCKS_A_READ, CASE_REFUSALS, Follower, Reading, Settled
 from orchestrator.ledger.poster import HeadPart, Poster, SheetPart
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.protocol.keyset import SigningAccount
@@ -167,7 +167,7 @@ async def test_read__nothing_shared__from_the_deployment(chain: OnChain, reader:
     await Account(chain).settle([transition(chain)])
     await reader.read_all()
     everything = Reader(chain)
-    settled = []
+    settled: list[Settled] = []
     while (reading := await everything.read()) is not None:
         settled += reading.settled
     reader.known = [block | {"hash": "0x" + "00" * 32} for block in reader.known]
