@@ -302,10 +302,7 @@ async def until_offered(client: ApplicantClient, case: str) -> dict[str, Any]:
 
 async def settled_once(world: World, case: str) -> None:
     """That the ledger settled the case by one event for each number, and that our records say the same."""
-    context = world.runtime.context
-    reading = await context.follower.read([])
-    assert reading is not None
-    events = [(each.sequence, each.status, each.root) for each in reading.settled if each.case_id == case]
+    events = await world.events(case)
     rows = await world.rows(
         "select sequence, status, root from transition where case_id = %s and settled_at is not null order by 1", [case]
     )

@@ -18,8 +18,13 @@ from orchestrator.cli_demo import certified_officers
 from orchestrator.demo.applicant import ApplicantClient
 from orchestrator.demo.applicants import DemoApplicant, demo_applicants
 from orchestrator.devnet.cluster import Cluster, today
+from orchestrator.domain.canonical import to_hex
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.identity.client import Applicant
+from orchestrator.ledger.abi import ContractAbi
+from orchestrator.ledger.artifacts import load_artifact
+from orchestrator.ledger.rpc import Rpc
+from orchestrator.protocol.sheet import unpack_step
 from orchestrator.protocol.verdict import Outcome
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.scenarios import read_data
@@ -122,6 +127,20 @@ class World:
         """(status, sequence, binding) of a case as the contract has it now."""
         status, sequence, binding = await self.runtime.context.view.status_of(case)
         return int(status), sequence, binding
+
+    async def events(self, case: str) -> list[tuple[int, int, str]]:
+        """(sequence, status, dossier root) of every `CaseSettled` event of a case, oldest first."""
+        abi, view = ContractAbi(load_artifact("CaseLedger").abi), self.runtime.context.view
+        asked = {
+            "fromBlock": hex(view.deployment.block),
+            "toBlock": "latest",
+            "address": view.address("CaseLedger"),
+            "topics": [abi.topic("CaseSettled"), case],
+        }
+        async with Rpc(self.cluster.settings.require_node_url()) as rpc:
+            found = [abi.log(raw) for raw in await rpc.call("eth_getLogs", [asked])]
+        steps = [(unpack_step(log.args["step"]), log.args["dossierRoot"]) for log in found if log is not None]
+        return [(sequence, int(status), to_hex(root)) for (status, sequence, _), root in steps]
 
 
 @asynccontextmanager
