@@ -27,6 +27,31 @@ from orchestrator.logs import described
 
 MEDIA_TYPE = "application/problem+json"
 
+_TEXT = {"type": "string"}
+_FAULT = {
+    "type": "object",
+    "required": ["field", "detail", "detail_en", "remedy"],
+    "properties": {"field": _TEXT, "detail": _TEXT, "detail_en": _TEXT, "remedy": _TEXT},
+}
+SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is the stable machine word; `errors` names fields, never values.",
+    "type": "object",
+    "required": ["type", "title", "title_en", "status", "detail", "detail_en", "code", "errors"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "title_en", "detail", "detail_en", "code"), _TEXT),
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": _FAULT},
+    },
+}
+"""JSON Schema of a problem's body."""
+
+DESCRIBED: dict[str, Any] = {
+    "description": "不成功 · not done, and why",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+"""The OpenAPI response that stands for every error."""
+
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of a request's body that a server reads unless it says otherwise."""
 

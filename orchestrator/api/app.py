@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -15,6 +16,16 @@ API_BODY_LIMIT = 8 * 1024 * 1024
 """Bytes: an application carries its sealed materials."""
 
 
+class DescribedApi(FastAPI):
+    """An application whose OpenAPI document holds the schema of a problem."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document of OpenAPI 3.1."""
+        document = super().openapi()
+        document["components"]["schemas"]["Problem"] = problems.SCHEMA
+        return document
+
+
 def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> FastAPI:
     """The application; `opened` opens what it works with and closes it again."""
 
@@ -24,7 +35,7 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> Fast
             app.state.lianban = state
             yield
 
-    app = FastAPI(
+    app = DescribedApi(
         title="链办 Lianban",
         version="0.1.0",
         description="政务服务链上办理 / government services, handled on chain",
@@ -32,6 +43,7 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> Fast
         docs_url=None,  # it would load scripts from elsewhere; the portal renders the document itself
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses={"default": problems.DESCRIBED},
     )
     problems.install(app, body_limit=API_BODY_LIMIT)
     app.include_router(scenarios.router)

@@ -146,7 +146,12 @@ async def amend(
 
 
 @router.post("/api/cases/{case}/withdrawals", status_code=201)
-async def withdraw(case: str, state: Current, principal: Applicant) -> Authorising:
+async def withdraw(
+    case: str,
+    state: Current,
+    principal: Applicant,
+    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=200)] = None,
+) -> Authorising:
     """Prepares the withdrawal of one's own case; the identity seat signs it."""
     found, previous = await _open_case(state, case, principal.subject)
     row = {
@@ -157,7 +162,7 @@ async def withdraw(case: str, state: Current, principal: Applicant) -> Authorisi
         "case_id": found.id,
     }
     body = Content(answers=found.situation, delivery=found.delivery)
-    return await _prepare(state, principal.subject, body, row, previous=previous)
+    return await _once(state, principal.subject, idempotency_key, body, row, previous=previous)
 
 
 @router.get("/callback", response_model=None)

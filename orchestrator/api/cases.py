@@ -174,7 +174,13 @@ async def documents(case: str, state: Current, principal: Anybody) -> dict[str, 
     }
 
 
-@router.get("/cases/{case}/events")
+@router.get(
+    "/cases/{case}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events"}
+    },
+)
 async def events(case: str, request: Request, state: Current, principal: Anybody) -> StreamingResponse:
     """The case's story as server-sent events; `Last-Event-ID` resumes."""
     await visible(state, case, principal)

@@ -8,13 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from orchestrator.api.state import State, state_of
 from orchestrator.domain.errors import Refused
 from orchestrator.store import applications
 
 COOKIE = "lianban_session"
+
+BEARER = HTTPBearer(
+    auto_error=False, scheme_name="bearer", description="A session's token, or an operator's or auditor's."
+)
+SESSION = APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="session", description="A browser's session.")
 
 Role = Literal["applicant", "operator", "auditor"]
 
@@ -45,8 +51,13 @@ async def find_principal(request: Request) -> Principal | None:
     return Principal(role=row["role"], subject=str(row["label"]), token=token)
 
 
-async def require_principal(request: Request) -> Principal:
-    """The party behind a request. Raises Refused (401) when there is none."""
+async def require_principal(
+    request: Request,
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    _session: Annotated[str | None, Security(SESSION)],
+) -> Principal:
+    """The party behind a request, by either of the two ways, which are declared here for the API's description. Raises
+    Refused (401) when there is none."""
     principal = await find_principal(request)
     if principal is None:
         raise Refused(
