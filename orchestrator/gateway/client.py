@@ -95,12 +95,20 @@ class GatewayClient:
         return Answers(answers=tuple(each for part in parts for each in part.answers), head=parts[-1].head)
 
     async def latest(self, seat: SeatView, questions: Sequence[str]) -> tuple[AnswerEnvelope, ...]:
-        """The newest answer to each question id (`0x…`) that the seat has answered and lets this asker see."""
+        """The newest answer to each question id (`0x…`) that the seat has answered and lets this asker see, each proven to
+        stand in its log."""
         answers: list[AnswerEnvelope] = []
         for start in range(0, len(questions), 512):
             ids = list(questions[start : start + 512])
             value = await self._send(seat, "answers/latest", {"request": self._sign(seat, "request", questions=ids)})
-            answers += [AnswerEnvelope.parse(each) for each in _listed(value, "answers")]
+            found = [AnswerEnvelope.parse(each) for each in _listed(value, "answers")]
+            head = self._head(value.get("head"), seat)
+            asked = [each.question for each in found]
+            if len(set(asked)) != len(asked) or not set(asked) <= set(ids):
+                raise _not_as_specified(seat)
+            for each in found:
+                _require_logged(each, head)
+            answers += found
         return tuple(answers)
 
     async def head(self, seat: SeatView) -> SignedHead:
@@ -174,15 +182,7 @@ class GatewayClient:
         if [each.question for each in answers] != [question.id for question in questions]:
             raise _not_as_specified(seat)
         for each in answers:
-            leaf = leaf_hash(entry(jws_hash(batch), each.question, each.attempt))
-            if each.log is None or not verify_inclusion(
-                leaf, each.log.index, head.size, [from_hex(node) for node in each.log.path], from_hex(head.root)
-            ):
-                raise Refused(
-                    "应答未载入该部门的查询日志",
-                    detail_en=f"seat {seat.number}: an answer is not in its query log",
-                    code="not-logged",
-                )
+            _require_logged(each, head, batch=jws_hash(batch))
         return Answers(answers=answers, head=head)
 
     def _head(self, value: Any, seat: SeatView) -> SignedHead:
@@ -224,6 +224,21 @@ class GatewayClient:
         if response.is_success and isinstance(value, dict):
             return value
         raise _problem(response.status_code, value if isinstance(value, dict) else {}, seat)
+
+
+def _require_logged(envelope: AnswerEnvelope, head: SignedHead, *, batch: str | None = None) -> None:
+    """Raises Refused("not-logged") unless the head's log holds the question and attempt, asked in `batch` when given."""
+    place = envelope.log
+    if place is not None and batch in (None, place.batch):
+        leaf = leaf_hash(entry(place.batch, envelope.question, envelope.attempt))
+        path = [from_hex(node) for node in place.path]
+        if verify_inclusion(leaf, place.index, head.size, path, from_hex(head.root)):
+            return
+    raise Refused(
+        "应答未载入该部门的查询日志",
+        detail_en=f"seat {head.seat}: an answer is not in its query log",
+        code="not-logged",
+    )
 
 
 @cache

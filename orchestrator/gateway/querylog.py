@@ -143,6 +143,15 @@ async def read_tree(
     return LogTree(at, _nodes(await store.rows(_NODES, _columns(sorted(wanted), 2))))
 
 
+async def batches_of(store: Store, places: Sequence[int]) -> dict[int, str]:
+    """The hash of the signed batch (`0x…`) that each of these entries came in."""
+    rows = await store.rows(
+        "select index, convert_from(entry, 'UTF8')::jsonb->>'batch' as batch from log_entry where index = any(%s)",
+        [list(places)],
+    )
+    return {int(str(row["index"])): str(row["batch"]) for row in rows}
+
+
 def signed_head(seat: Seat, domain: Domain, tree: LogTree) -> dict[str, Any]:
     """Size and root of the log, signed by the seat's chain key as the ledger takes it (EIP-712 `Head`)."""
     root = tree.root()

@@ -28,6 +28,7 @@ from orchestrator.gateway.requests import SignedRequest, asker_of, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import StoredAnswer
 from orchestrator.protocol.answer import AnswerEnvelope
+from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.ports import ChainView, SeatView
 from orchestrator.protocol.question import Question, QuestionBatch, read_batch
 from orchestrator.protocol.sheet import Status
@@ -100,7 +101,7 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
         else:
             envelope = answer(judgement[0], next(values), recipients, attempt=attempt, seat=seat, now=int(time.time()))
             kept.append(_kept(judgement[0], envelope, log_index))
-        envelopes.append(envelope.with_log(log_index, logged.path(position)))
+        envelopes.append(envelope.with_log(log_index, logged.path(position), jws_hash(body.batch)))
         await _breathe(position)
     if kept:
         await seat.store.keep_answers(kept)
@@ -130,11 +131,14 @@ async def latest(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> Res
     allowed = [
         each for each in found if asker.number in {bindings[each.binding].operator, *bindings[each.binding].approvers}
     ]
-    tree = await querylog.read_tree(seat.store, None, leaves=[each.log_index for each in allowed])
+    places = [each.log_index for each in allowed]
+    tree = await querylog.read_tree(seat.store, None, leaves=places)
+    batches = await querylog.batches_of(seat.store, places)
     answers = []
     for each in allowed:
         path = [f"0x{node.hex()}" for node in tree.inclusion_proof(each.log_index)]
-        answers.append({**orjson.loads(each.envelope), "log": {"index": each.log_index, "path": path}})
+        log = {"index": each.log_index, "path": path, "batch": batches[each.log_index]}
+        answers.append({**orjson.loads(each.envelope), "log": log})
     head = querylog.signed_head(seat, chain.domain("CaseLedger"), tree)
     return _json({"answers": answers, "head": head})
 

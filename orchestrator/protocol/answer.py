@@ -45,6 +45,8 @@ class LogPlace(WireModel):
 
     index: int = Field(ge=0, lt=1 << 48)
     path: Listed[Hex32]
+    batch: Hex32
+    """Hash of the signed batch that the question came in: with question and attempt, it makes the leaf."""
 
 
 class AnswerEnvelope(WireModel):
@@ -68,9 +70,10 @@ class AnswerEnvelope(WireModel):
         """The envelope as JSON."""
         return self.model_dump(mode="json")
 
-    def with_log(self, index: int, path: list[bytes]) -> Self:
+    def with_log(self, index: int, path: list[bytes], batch: str) -> Self:
         """The same envelope with its place in the log."""
-        return self.model_copy(update={"log": LogPlace(index=index, path=tuple(to_hex(node) for node in path))})
+        place = LogPlace(index=index, path=tuple(to_hex(node) for node in path), batch=batch)
+        return self.model_copy(update={"log": place})
 
 
 class _Payload(WireModel):

@@ -14,7 +14,7 @@ from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
 from orchestrator.gateway import client as module
 from orchestrator.gateway.client import GatewayClient
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.querylog import LogTree, entry, leaf_hash
 from orchestrator.protocol.question import Question, read_batch
 from orchestrator.protocol.sheet import head_digest
@@ -85,12 +85,15 @@ class FakeLog:
         self.consortium = consortium
         self.tree = LogTree()
         self.requests: list[dict[str, Any]] = []
+        self.batch = ""
         self.lie: str | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         self.requests.append(body)
         jwk = self.consortium.seat(OPERATOR).keyset.key("request")
+        if "request" in body:
+            return self.latest(body["request"])
         batch = read_batch(body["batch"], audience=MARKET, now=int(time.time()), jwk=jwk)
         first = self.tree.size
         hashed = jws_hash(body["batch"] if self.lie != "other batch" else body["batch"] + "x")
@@ -105,10 +108,35 @@ class FakeLog:
                 "log": {
                     "index": first + position,
                     "path": [to_hex(node) for node in self.tree.inclusion_proof(first + position)],
+                    "batch": jws_hash(body["batch"]),
                 },
             }
             for position, question in enumerate(batch.questions)
         ]
+        self.batch = jws_hash(body["batch"])
+        return self.reply(answers)
+
+    def latest(self, request: str) -> httpx.Response:
+        """What was answered before, with its place in the log as it is now."""
+        asked = peek_jws(request)[1]["questions"]
+        batch = self.batch if self.lie != "other batch" else to_hex(b"\1" * 32)
+        attempt = 2 if self.lie == "attempt" else 1
+        answers = []
+        for index, question in enumerate(asked):
+            path = [to_hex(node) for node in self.tree.inclusion_proof(index)]
+            log = {"index": index, "path": path, "batch": batch}
+            answers.append(
+                {"question": question, "attempt": attempt, "answer": "a.b.c", "disclosures": [], "sealed": {}}
+            )
+            answers[-1]["log"] = log
+        if self.lie == "twice":
+            answers.append(answers[0])
+        if self.lie == "not asked":
+            answers[0]["question"] = to_hex(b"\2" * 32)
+        return self.reply(answers)
+
+    def reply(self, answers: list[dict[str, Any]]) -> httpx.Response:
+        """The answers with the head, but for the lie."""
         if self.lie == "no place":
             answers[0]["log"] = None
         if self.lie == "one missing":
@@ -155,6 +183,34 @@ async def test_ask__gateway_lies__noticed(consortium: Consortium, lie: str, code
     log.lie = lie
     with pytest.raises(LianbanError) as error:
         await client(consortium, log).ask(consortium.seat(MARKET), questions(["m1", "m2"]), ["m1", "m2"])
+    assert error.value.code == code
+
+
+async def test_latest__everything_proven__answers(consortium: Consortium) -> None:
+    log, asked = FakeLog(consortium), questions(["m1", "m2"])
+    await client(consortium, log).ask(consortium.seat(MARKET), asked, ["m1", "m2"])
+    found = await client(consortium, log).latest(consortium.seat(MARKET), [question.id for question in asked])
+    assert [each.question for each in found] == [question.id for question in asked]
+
+
+@pytest.mark.parametrize(
+    ("lie", "code"),
+    [
+        ("other batch", "not-logged"),
+        ("attempt", "not-logged"),
+        ("no place", "not-logged"),
+        ("size", "not-logged"),
+        ("twice", "bad-gateway"),
+        ("not asked", "bad-gateway"),
+        ("signer", "bad-head"),
+    ],
+)
+async def test_latest__gateway_lies__noticed(consortium: Consortium, lie: str, code: str) -> None:
+    log, asked = FakeLog(consortium), questions(["m1", "m2"])
+    await client(consortium, log).ask(consortium.seat(MARKET), asked, ["m1", "m2"])
+    log.lie = lie
+    with pytest.raises(LianbanError) as error:
+        await client(consortium, log).latest(consortium.seat(MARKET), [question.id for question in asked])
     assert error.value.code == code
 
 

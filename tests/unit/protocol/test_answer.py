@@ -188,7 +188,7 @@ def test_read__sealed_part_is_no_list_of_disclosures__refused(plaintext: bytes) 
     "value",
     [None, [], {}, {"question": "x"}, {**ENVELOPE.payload(), "more": 1}, {**ENVELOPE.payload(), "attempt": "1"},
      {**ENVELOPE.payload(), "sealed": {"03": "AA"}}, {**ENVELOPE.payload(), "disclosures": ["~"]},
-     {**ENVELOPE.payload(), "log": {"index": -1, "path": []}}],
+     {**ENVELOPE.payload(), "log": {"index": -1, "path": [], "batch": "0x" + "02" * 32}}],
 )  # fmt: skip
 def test_parse__malformed__refused(value: object) -> None:
     with pytest.raises(Invalid):
@@ -196,8 +196,8 @@ def test_parse__malformed__refused(value: object) -> None:
 
 
 def test_with_log__place__travels_and_answer_stays() -> None:
-    placed = ENVELOPE.with_log(5, [b"\1" * 32])
-    assert placed.payload()["log"] == {"index": 5, "path": ["0x" + "01" * 32]}
+    placed = ENVELOPE.with_log(5, [b"\1" * 32], "0x" + "02" * 32)
+    assert placed.payload()["log"] == {"index": 5, "path": ["0x" + "01" * 32], "batch": "0x" + "02" * 32}
     assert AnswerEnvelope.parse(placed.payload()) == placed
     assert read_answer(placed, PROVIDER.evidence.jwk) == read_answer(ENVELOPE, PROVIDER.evidence.jwk)
 
