@@ -86,6 +86,8 @@ def _entries(draft: Draft) -> Iterator[Problem]:
         places += [(("questions", n, "fields", m), entry) for m, entry in enumerate(question.fields)]
         if question.fields and question.type != "list":
             yield problem(("questions", n, "fields"), "只有列表才有字段", "Only a list has fields", "type: list")
+        if question.type == "bank_account":
+            yield from _bank_account(draft, question, ("questions", n))
     for n, material in enumerate(draft.materials):
         places += [(("materials", n, "fields", m), entry) for m, entry in enumerate(material.fields)]
     for n, subject in enumerate(draft.subjects):
@@ -102,6 +104,21 @@ def _entries(draft: Draft) -> Iterator[Problem]:
             yield problem((*path, "type"), "缺少选项", "An enum needs options", "options: [{id, label}]")
     for n, parameter in enumerate(draft.parameters):
         yield from _twice(("parameters", n, "values"), [each.from_.isoformat() for each in parameter.values])
+
+
+def _bank_account(draft: Draft, question: Question, path: Path) -> Iterator[Problem]:
+    """Only whoever pays reads an account, and the form is sealed to every approver alike."""
+    if question.sees != "approver":
+        yield problem(
+            (*path, "sees"), "银行账户只向审批部门公开", "A bank account is for the approver alone", "sees: approver"
+        )
+    if len(draft.approvers) > 1:
+        yield problem(
+            (*path, "type"),
+            "有多个审批部门的场景不能询问银行账户:表单向所有审批部门公开",
+            "A scenario with several approvers cannot ask for a bank account: all of them read the form",
+            "由付款部门单独的场景询问 / ask in a scenario that the payer alone approves",
+        )
 
 
 def _twice(path: Path, ids: list[str]) -> Iterator[Problem]:
@@ -150,6 +167,14 @@ def _references(draft: Draft) -> Iterator[Problem]:
                     "拆分核验数据 / split the evidence item",
                 )
     materials = {material.id for material in draft.materials}
+    asked = next((question for question in draft.questions if question.id == "handled_by"), None)
+    if draft.agent.allowed != (asked is not None and {option.id for option in asked.options} == {"self", "agent"}):
+        yield problem(
+            ("agent", "allowed"),
+            "允许代办的场景须有问题 handled_by(选项 self、agent),不允许的则没有",
+            "Where an agent is allowed there is a question handled_by (options self and agent), elsewhere there is none",
+            "handled_by: enum",
+        )
     if draft.agent.power_of_attorney is not None and draft.agent.power_of_attorney not in materials:
         yield _unknown(("agent", "power_of_attorney"), "材料", "material", draft.agent.power_of_attorney, materials)
     if draft.result.holder not in roles:

@@ -1,17 +1,18 @@
 """What every scenario's rules have in common, and the inputs that rules may read.
 
 The common rows are generated: identity rows for each subject role whose identity is asked (COM-01 to COM-04), the agent's
-power of attorney (COM-05), evidence that failed verification (COM-06). COM-07 and COM-08, on what is unknown, are the
-rules engine's own (`rules/engine.py`).
+power of attorney (COM-05), evidence that failed verification (COM-06), materials that are due and were not brought (COM-09).
+COM-07 and COM-08, on what is unknown, are the rules engine's own (`rules/engine.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from orchestrator.domain.catalogue import Catalogue
-from orchestrator.domain.cells import Input, InputType
+from orchestrator.domain.cells import Input, InputType, brought
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Draft
 from orchestrator.domain.scenario_parts import Entry, EvidenceItem, Material, Rule
@@ -106,6 +107,47 @@ def _common_rules(draft: Draft) -> Iterator[Rule]:
             "核验数据未通过校验,请提交对应材料或稍后重试",
             "Evidence failed verification; bring the material or retry later",
         )
+    for each in draft.materials:
+        if not (each.given_by_request or each.replaced_by or each.answered_by):
+            yield _missing_rule(draft, each, lead)
+
+
+def _missing_rule(draft: Draft, material: Material, approver: str) -> Rule:
+    """The row that asks for a material which no evidence stands in for, wherever it is due. One that evidence replaces is
+    asked for when that evidence is not there (COM-07)."""
+    types = {f"q.{question.id}": _FIELD_TYPES.get(question.type) for question in draft.questions}
+    return _rule(
+        f"COM-09-{material.id}",
+        approver,
+        [
+            {brought(material.id): False}
+            | {name: _rule_cell(cell, types.get(name)) for name, cell in _over_questions(alternative)}
+            for alternative in material.when
+        ],
+        "return",
+        f"缺少材料:{material.name.zh},请补交",
+        f"Missing: {material.name.en}; please bring it",
+        material=material.id,
+        otherwise=False,  # whatever the material's id ends in
+    )
+
+
+def _over_questions(alternative: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"q.{name}", cell) for name, cell in alternative.items())
+
+
+def _rule_cell(cell: Any, kind: InputType | None) -> Any:
+    """A condition's cell as a row's: conditions write exact decimals as text, rows as numbers."""
+    if kind != "number":
+        return cell
+    if isinstance(cell, Mapping):
+        return {bound: _rule_cell(limit, kind) for bound, limit in cell.items()}
+    if isinstance(cell, list | tuple):
+        return [_rule_cell(item, kind) for item in cell]
+    try:
+        return Decimal(cell) if isinstance(cell, str) else cell
+    except InvalidOperation:
+        return cell  # the checker says that it is no number
 
 
 def _identity_rules(draft: Draft, item: EvidenceItem, approver: str) -> Iterator[Rule]:

@@ -171,7 +171,7 @@ async def test_look__case_that_waits__opened_and_written_down(gallery: Approvers
     assert seen["subjects"]["handler"][0]["name"] == "陈画"
     assert seen["form"] == gallery.service.form
     assert seen["situation"] == waiting.values
-    assert [material["id"] for material in seen["materials"]] == ["premises-proof"]
+    assert {material["id"] for material in seen["materials"]} == {"premises-proof", "art-business-filing-form"}
     claims = {entry["item"]: entry["claims"] for entry in seen["claims"]}
     assert claims["E06.company"]["not_on_abnormal_list"] is False
     assert claims["E05.company"]["entity_name"] == "海淀墨白画廊有限公司"  # sealed to this seat

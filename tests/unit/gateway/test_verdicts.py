@@ -19,14 +19,14 @@ FIRE, HEALTH, TAX = 4, 11, 6
 
 
 async def test_verdicts__all_known_and_good__signed_with_its_why(gallery: Approvers) -> None:
-    case = gallery.file(materials=[paper("premises-proof")])
+    case = gallery.file()
     verdict, jws = await gallery.verdict(case)
     binding = gallery.consortium.binding
     assert peek_jws(jws)[0]["kid"] == gallery.consortium.seat(gallery.lead).keyset.key("evidence")["kid"]
     assert (verdict.case, verdict.sequence, verdict.binding) == (case.id, 1, binding.number)
     assert (verdict.version, verdict.role, verdict.engine) == (binding.version, "culture-tourism", ENGINE)
     assert verdict.mandates == (jws_hash(case.newest),)
-    assert [(ref.id, ref.hash) for ref in verdict.materials] == [("premises-proof", case.materials[0].hash)]
+    assert [(ref.id, ref.hash) for ref in verdict.materials] == [(each.id, each.hash) for each in case.materials]
     asked = {gallery.question(case, item.id).id for item in gallery.planned(case)}
     assert {answer.question for answer in verdict.answers} == asked
     hashes = {jws_hash(gallery.book.answers[question].answer) for question in asked}

@@ -25,6 +25,10 @@ def scenario(name: str) -> Scenario:
     return shipped(name)
 
 
+DUE: Mapping[str, Mapping[str, Any]] = {"art-business-filing-form": {}, "premises-proof": {}}
+"""What is due for a gallery whatever the departments answer."""
+
+
 def gallery(claims: Claims, materials: Mapping[str, Mapping[str, Any]] | None = None, **answers: Any) -> dict[str, Any]:
     found = scenario("open-gallery")
     usual = {"handler_household": "beijing", "handled_by": "self", "premises_tenure": "owned"}
@@ -135,14 +139,27 @@ def test_decide__from_the_answers_of_the_ordinary_gallery__approved() -> None:
         item.id: [{claim.key: True for claim in item.claims if not claim.sealed_to}] for item in found.evidence
     } | {"E01.handler": [IDENTITY]}
 
-    decision = Rules(found.definition()).decide("culture-tourism", gallery(claims))
+    decision = Rules(found.definition()).decide("culture-tourism", gallery(claims, DUE))
 
     assert (decision.outcome, [hit.id for hit in decision.hits]) == ("approve", ["GAL-99"])
 
 
 def test_decide__from_no_answer_at_all__every_replaced_material_wanted_at_once() -> None:
-    decision = Rules(scenario("open-gallery").definition()).decide("culture-tourism", gallery({}))
+    decision = Rules(scenario("open-gallery").definition()).decide("culture-tourism", gallery({}, DUE))
 
     assert decision.outcome == "return"
     assert decision.materials_wanted == ("business-licence-copy", "handler-identity-and-household")
     assert {hit.id for hit in decision.hits} == {"COM-07", "COM-08", "GAL-11a"}
+
+
+def test_decide__nothing_brought__every_due_material_wanted_at_once() -> None:
+    found = scenario("open-gallery")
+    claims = {
+        item.id: [{claim.key: True for claim in item.claims if not claim.sealed_to}] for item in found.evidence
+    } | {"E01.handler": [IDENTITY]}
+
+    decision = Rules(found.definition()).decide("culture-tourism", gallery(claims, handled_by="agent"))
+
+    assert decision.outcome == "return"
+    assert decision.materials_wanted == (*DUE, "power-of-attorney")
+    assert {hit.id for hit in decision.hits} == {f"COM-09-{name}" for name in decision.materials_wanted}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.conditions import holds
+from orchestrator.domain.plan import materials_due
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.situations import read_form, read_situation
 from orchestrator.gateway.records import Ask, ClaimAsk, Party, Records
@@ -116,12 +117,13 @@ def decide(
     for item in scenario.evidence:
         if item.source == "mandate":
             claims[item.id] = [{claim.key: True for claim in item.claims}]
+    due: dict[str, Mapping[str, Any]] = dict.fromkeys(materials_due(scenario, applicant.answers, ()), {})
     facts = CaseFacts(
         day=day,
         situation=situation,
         form=read_form(scenario, situation, applicant.form),
         claims=claims,
-        materials={**applicant.materials, **brought},
+        materials={**due, **applicant.materials, **brought},
     )
     values = rule_values(scenario, facts)
     decisions = [
