@@ -1,7 +1,7 @@
 """Gather: due questions go out, one signed batch per department, and the signed answers come in.
 
 A department that does not answer is asked again, ever more slowly, inside a window; meanwhile the applicant is offered
-the material. What a department answers is stored as it came: only an approver judges it.
+the material, and once it is there nobody waits for the department any longer. What a department answers is stored as it came: only an approver judges it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.store import batches, cases, evidence
-from orchestrator.store.cases import CaseRow, Move
+from orchestrator.store.cases import CaseRow, Connection, Move
 from orchestrator.store.evidence import QuestionRow
 
 BATCH = 256
@@ -98,6 +98,8 @@ async def gather(context: Context, claimed: list[CaseRow]) -> list[Move]:
         mandates = await cases.mandates(connection, ids)
     await ask(context, due, mandates)
     async with context.pool.connection() as connection:
+        for case in claimed:
+            await _stop_waiting(connection, await context.definitions.get(case.version), case.id)
         rows = await evidence.questions(connection, ids)
         open_questions: dict[str, list[QuestionRow]] = defaultdict(list)
         for row in rows:
@@ -124,6 +126,22 @@ async def gather(context: Context, claimed: list[CaseRow]) -> list[Move]:
         else:
             moves.append(Move(case_id=case.id, stage="decide"))
     return moves
+
+
+async def _stop_waiting(connection: Connection, scenario: Scenario, case_id: str) -> None:
+    """Gives up what a department did not answer when asked, once the applicant has brought every material that can stand in
+    for it. What no material stands in for is given up with it: an officer looks at that."""
+    brought = {str(each["id"]) for each in (await evidence.materials(connection, [case_id]))[case_id]}
+    if not brought:
+        return
+    late: dict[int, set[str]] = defaultdict(set)
+    for row in await evidence.questions(connection, [case_id]):
+        if row.state == "due" and row.tries > 0:
+            late[row.seat].add(row.item)
+    for items in late.values():
+        instead = {each.id for each in scenario.materials if items & set(each.replaced_by)}
+        if instead and instead <= brought:
+            await evidence.give_up(connection, case_id, sorted(items))
 
 
 def open_claims(rows: Sequence[QuestionRow], scenario: Scenario) -> dict[str, Any]:

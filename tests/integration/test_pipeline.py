@@ -15,6 +15,7 @@ from orchestrator.protocol.jose import jws_hash
 from orchestrator.store import batches, cases, evidence
 from tests.support.approver import Filed, Officer
 from tests.support.orchestrator import Line, get, rows
+from tests.support.services import paper
 
 pytestmark = pytest.mark.anyio
 
@@ -216,15 +217,19 @@ async def test_gather__material_of_a_department_that_is_down_brought__not_waited
     line.approvers.book.down.add("haidian-market-supervision")
     await line.step_until(case, "gather")
     await line.worker().step()
-    await line.submit(line.approvers.amend(filed, materials=[paper("landlord-licence-copy")]))
+    other = line.approvers.amend(filed, materials=[paper("handler-identity-and-household")])
+    line.approvers.answer(other)
+    await line.submit(other)
     await line.step_until(case, "gather")
     await line.worker().step()
     assert (await get(line.pool, case)).stage == "gather"  # another department's material ends no wait for this one
-    amended = line.approvers.amend(filed, materials=[paper("business-licence-copy")])
+    amended = line.approvers.amend(other, materials=[paper("business-licence-copy")])
     line.approvers.answer(amended)
     await line.submit(amended)
     await line.step_until(case, "decide")  # the window is still hours long
-    states = await rows(line.pool, "select distinct state from question where item like 'E05.%%' and answered_at is null")
+    states = await rows(
+        line.pool, "select distinct state from question where item like 'E05.%%' and answered_at is null"
+    )
     assert {"state": "brought"} in states
 
 
