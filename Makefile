@@ -1,11 +1,11 @@
 # 链办 · Lianban. `make help` says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo clean lock
+.PHONY: help setup check test test-anvil demo clean lock
 
 RUN := .venv/bin
 
 help: ## 列出命令 · what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## 准备项目目录 · .venv and node_modules, nothing outside the folder
 	@python=$$(sh scripts/find-python) && "$$python" scripts/setup.py
@@ -15,6 +15,9 @@ check: setup ## 快速检查(一分钟内)· formats, linters, types, unit tests
 
 test: setup ## 全部测试 · everything: check, contracts, integration, acceptance
 	@$(RUN)/python scripts/verify.py test
+
+test-anvil: setup ## 合约测试在 Anvil 上 · the contract tests on Anvil, the devnet's node
+	@$(RUN)/python scripts/verify.py anvil
 
 demo: setup ## 一键演示；ONCE=1 结束后退出 · the demo; ONCE=1 ends after the table
 	@$(RUN)/lianban demo $(if $(filter-out 0,$(ONCE)),--once)

@@ -1,4 +1,4 @@
-"""`make check` and `make test`: runs what proves the tree right, and says at the end what failed.
+"""`make check`, `make test` and `make test-anvil`: runs what proves the tree right, and says at the end what failed.
 
 The unit tests and the static checks run side by side, a check printing only when it fails; the other test runs go one
 after the other with their output as it comes, so that their closing lines can be read.
@@ -78,10 +78,16 @@ def unit_tests(kind: str) -> list[Run]:
 def system_tests() -> list[Run]:
     """The contracts on ape's own provider, integration and acceptance."""
     return [
-        Run("contracts", (str(BIN / "ape"), "test", "tests/contracts", "--network", "ethereum:local:test"), ape()),
+        contract_tests("test"),
         Run("integration", (*PYTEST, "tests/integration")),
         Run("acceptance", (*PYTEST, "tests/acceptance")),
     ]
+
+
+def contract_tests(provider: str) -> Run:
+    """The contracts on a provider of ape: `test`, which is py-evm in its own process, or `foundry`, which is Anvil."""
+    command = (str(BIN / "ape"), "test", "tests/contracts", "--network", f"ethereum:local:{provider}")
+    return Run(f"contracts on {provider}", command, ape())
 
 
 def ape() -> dict[str, str]:
@@ -120,9 +126,11 @@ def loud(run: Run) -> Outcome:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 1 when anything failed, 2 for a wrong argument."""
-    if list(arguments) not in (["check"], ["test"]):
-        print("verify.py check|test", file=sys.stderr)
+    if list(arguments) not in (["check"], ["test"], ["anvil"]):
+        print("verify.py check|test|anvil", file=sys.stderr)
         return 2
+    if arguments[0] == "anvil":
+        return 0 if loud(contract_tests("foundry")).passed else 1
     began = time.monotonic()
     print("… 检查与单元测试 · checks and unit tests", flush=True)
     units = unit_tests(arguments[0])

@@ -1,7 +1,7 @@
 """A deployed consortium for each test; ape takes back whatever a test did to the chain.
 
     APE_DATA_FOLDER=$PWD/.cache/ape .venv/bin/ape test tests/contracts --network ethereum:local:test
-    APE_DATA_FOLDER=$PWD/.cache/ape .venv/bin/ape test tests/contracts --network ethereum:local:foundry
+    make test-anvil
 
 The first runs on ape's built-in provider, the second on the Anvil of node_modules.
 """
