@@ -21,7 +21,9 @@ from orchestrator.demo.report import situation_figures
 from orchestrator.devnet.cluster import today
 from orchestrator.domain.case import Status
 from tests.support.commands import Said, run
-from tests.support.demonstration import Demonstration
+from tests.support.demonstration import PATIENCE, Demonstration
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 HASH = re.compile(r"0x[0-9a-f]{64}")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")

@@ -15,9 +15,11 @@ import httpx
 import pytest
 from cryptography.exceptions import InvalidSignature
 
-from tests.support.demonstration import Demonstration
+from tests.support.demonstration import PATIENCE, Demonstration
 from tests.support.outsider import STATUSES, Node, merkle_tree, root_of, signed, unbase64, unhex, word
 from tests.support.world import LONGEST, World
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
