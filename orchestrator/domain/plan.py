@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.domain.calendar import Calendar, Deadline, Unit
 from orchestrator.domain.conditions import holds
@@ -17,6 +17,15 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Draft, Scenario
 from orchestrator.domain.scenario_parts import Basis, EvidenceItem, Material, Term
 from orchestrator.domain.situations import form_questions, plain_situation, read_situation
+
+
+def handled_by(scenario: Draft, answers: Mapping[str, Any]) -> Literal["applicant", "agent"]:
+    """Who acts in a situation: the applicant, or an agent for them. The one who acts is the one who signs in."""
+    agent = scenario.agent
+    proofs = [material.when for material in scenario.materials if material.id == agent.power_of_attorney]
+    conditions = proofs if agent.when is None else [agent.when]
+    situation = read_situation(scenario, answers)
+    return "agent" if agent.allowed and any(holds(each, situation) for each in conditions) else "applicant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,13 +167,12 @@ def _references(draft: Draft) -> Iterator[Problem]:
                     "拆分核验数据 / split the evidence item",
                 )
     materials = {material.id for material in draft.materials}
-    asked = next((question for question in draft.questions if question.id == "handled_by"), None)
-    if draft.agent.allowed != (asked is not None and {option.id for option in asked.options} == {"self", "agent"}):
+    if draft.agent.allowed and draft.agent.when is None and draft.agent.power_of_attorney is None:
         yield problem(
             ("agent", "allowed"),
-            "允许代办的场景须有问题 handled_by(选项 self、agent),不允许的则没有",
-            "Where an agent is allowed there is a question handled_by (options self and agent), elsewhere there is none",
-            "handled_by: enum",
+            "允许代办的,须写明授权材料或何时为代办",
+            "Where an agent is allowed, name the material that proves it or say when an agent acts",
+            "power_of_attorney 或 when / power_of_attorney, or when",
         )
     if draft.agent.power_of_attorney is not None and draft.agent.power_of_attorney not in materials:
         yield _unknown(("agent", "power_of_attorney"), "材料", "material", draft.agent.power_of_attorney, materials)

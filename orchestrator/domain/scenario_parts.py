@@ -267,6 +267,8 @@ class Agent(Part):
     note: Text
     power_of_attorney: Slug | None = None
     """The material by which an agent proves the authority."""
+    when: Condition | None = None
+    """When an agent acts, where no power of attorney is asked for; else it is when that material is due."""
 
 
 class CredentialField(Part):

@@ -194,6 +194,8 @@ def all_conditions(scenario: Draft) -> Iterator[tuple[tuple[str | int, ...], tup
     for n, subject in enumerate(scenario.subjects):
         if subject.principal is not None:
             yield ("subjects", n, "principal"), subject.principal
+    if scenario.agent.when is not None:
+        yield ("agent", "when"), scenario.agent.when
     for kind in ("statutory", "before", "after"):
         for n, term in enumerate(getattr(scenario.deadline, kind)):
             yield ("deadline", kind, n, "when"), term.when

@@ -445,6 +445,30 @@ async def test_status_of__selector__as_the_contracts_artifact_has_it() -> None:
     assert ContractAbi(load_artifact("CaseLedger").abi).call("statusOf", b"\x11" * 32) == STATUS_OF + "11" * 32
 
 
+async def test_api_cases__agent_or_applicant__says_who_acts(world: PortalWorld, visitor: Visitor) -> None:
+    await visitor.sign_in(CHEN)
+    case = (await submit(visitor, APPLY)).removeprefix("/cases/")
+
+    async def acts() -> set[str]:
+        one = (await visitor.get(f"/api/cases/{case}")).json()
+        (listed,) = [each for each in (await visitor.get("/api/cases")).json()["cases"] if each["id"] == case]
+        return {one["handled_by"], listed["handled_by"]}
+
+    assert await acts() == {"applicant"}
+    await world.put(case, situation={**(await stored(world, case))["situation"], "handled_by": "agent"})
+    assert await acts() == {"agent"}
+
+
+async def test_withdraw__same_idempotency_key__same_answer(visitor: Visitor) -> None:
+    await visitor.sign_in(CHEN)
+    path = f"/api{await submit(visitor, APPLY)}/withdrawals"
+    answers = [
+        await visitor.post(path, headers={"idempotency-key": key}) for key in ("the first", "the first", "the second")
+    ]
+    first, again, other = [each.json()["application"] for each in answers]
+    assert first == again != other
+
+
 async def test_api_docs__rendered_here__every_operation(world: PortalWorld, visitor: Visitor) -> None:
     page = Page(await visitor.get("/api/docs"))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.canonical import canonical
-from orchestrator.domain.plan import Plan, materials_due, plan
+from orchestrator.domain.plan import Plan, handled_by, materials_due, plan
 from orchestrator.domain.scenario import Scenario
-from orchestrator.domain.situations import representative_situations
+from orchestrator.domain.situations import plain_situation, representative_situations
 from orchestrator.scenarios import Situation, load_calendar, load_catalogue, scenario_files, shipped, situations
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "scenarios" / "plans.csv"
@@ -132,3 +132,14 @@ def test_definition__shipped__holds_no_text_for_people(name: str) -> None:
     document = canonical(it.definition()).decode()
     for path, text in it.texts()["texts"].items():
         assert f'"{text["zh"]}"' not in document, path
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_handled_by__every_situation__agent_where_the_applicant_says_so(name: str) -> None:
+    scenario = shipped(name)
+    seen = set()
+    for situation in representative_situations(scenario):
+        acts = handled_by(scenario, plain_situation(situation))
+        assert acts == ("agent" if situation.get("handled_by") == "agent" else "applicant")
+        seen.add(acts)
+    assert seen == ({"applicant", "agent"} if scenario.agent.allowed else {"applicant"})
