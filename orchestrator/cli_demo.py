@@ -18,7 +18,7 @@ from orchestrator.cli_gateway import open_seat
 from orchestrator.demo.applicants import DemoApplicant, demo_applicants
 from orchestrator.demo.figures import differences
 from orchestrator.demo.report import document, print_story, print_table, situation_figures
-from orchestrator.demo.walk import Walked, Walker
+from orchestrator.demo.walk import Walked, Walker, kinds_missing
 from orchestrator.devnet.cluster import Cluster, open_cluster, publish_all, today
 from orchestrator.devnet.postgres import open_database
 from orchestrator.devnet.progress import Steps
@@ -73,6 +73,7 @@ def demo(
         print_story(console, *story)
         pushes = {(each.applicant.walk.scenario, target) for each in walked for target in each.pushed}
         wrong = differences(figures, pushes) + [f"{w.applicant.id}: {fault}" for w in walked for fault in w.faults]
+        wrong += kinds_missing(walked)
         mean = document(figures, walked, on_chain, chain)
         if json_file is not None:
             json_file.write_text(json.dumps(mean, ensure_ascii=False, indent=2) + "\n")

@@ -44,6 +44,25 @@ class Walked:
     """Where it did not come out as expected."""
 
 
+def surplus(applicant: DemoApplicant, submitted: Sequence[str]) -> list[str]:
+    """What somebody who passes handed in beyond, or short of, what the plan left over; empty for everybody else."""
+    if applicant.kind != "passes":
+        return []
+    differ = set(applicant.plan.materials_after) ^ set(submitted)
+    return [f"材料与方案不符 materials differ from the plan: {name}" for name in sorted(differ)]
+
+
+def kinds_missing(walked: Sequence[Walked]) -> list[str]:
+    """Kinds of applicant that some scenario was not walked with."""
+    seen = {(each.applicant.walk.scenario, each.applicant.kind) for each in walked}
+    return [
+        f"{scenario}: 没有走通的情形 not walked: {kind}"
+        for scenario in dict.fromkeys(each.applicant.walk.scenario for each in walked)
+        for kind in ("passes", "material", "stopped")
+        if (scenario, kind) not in seen
+    ]
+
+
 class Walker:
     """Walks applicants; officers decide what the demo says is theirs."""
 
@@ -104,6 +123,7 @@ class Walker:
             walked.shown = await client.case(walked.case)
             walked.submitted = tuple(walked.shown["materials_submitted"])
             walked.pushed = await self._pushes(walked, client)
+            walked.faults += surplus(applicant, walked.submitted)
         return walked
 
     def _note(self, walked: Walked, shown: Mapping[str, Any], expected: Expected | None) -> None:
