@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.domain.case import Status
+from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
 from orchestrator.protocol.jose import jws_hash
@@ -26,6 +26,11 @@ TARGETS = {
     "refuse": Status.REFUSED,
     "manual": Status.ACCEPTED,
 }
+FOR_THE_APPLICANT = frozenset(
+    {"form-incomplete", "bad-form", "material-unknown", "material-missing", "wrong-material", "cannot-open"}
+    | {"not-for-this-seat"}
+)
+"""Why an approver refuses a case that only another form can mend: nobody asks again, the case waits for the applicant."""
 log = structlog.get_logger()
 
 
@@ -93,15 +98,24 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
                 wait = delay if error["code"] == "provider-down" else 0.0
                 moves.append(Move(case_id=case.id, stage="gather", delay=wait, error=error))
                 continue
+            if error["code"] in FOR_THE_APPLICANT:
+                moves.append(Move(case_id=case.id, stage="waiting", error=error))
+                events.append((case.id, "form-not-readable", {"code": error["code"]}))
+                continue
             moves.append(Move(case_id=case.id, stage="decide", delay=delay, error=error))
             continue
         outcome = combine([verdict.outcome for verdict, _ in verdicts.values()])
         reasons = sorted({row for verdict, _ in verdicts.values() for row in verdict.rows})
-        if outcome == "manual" and case.status == Status.ACCEPTED:
+        target = TARGETS[outcome]
+        if not may_move(Status(case.status), target):
+            # Accepted and still an officer's, or returned and something is missing still: there is nothing to settle, the
+            # new verdicts are the new notice.
+            if target == Status.RETURNED:
+                events.append((case.id, "decided", {"outcome": outcome, "rows": reasons}))
             moves.append(Move(case_id=case.id, stage="waiting", outcome=outcome))
         else:
             events.append((case.id, "decided", {"outcome": outcome, "rows": reasons}))
-            moves.append(Move(case_id=case.id, stage="seal", target=int(TARGETS[outcome]), outcome=outcome))
+            moves.append(Move(case_id=case.id, stage="seal", target=int(target), outcome=outcome))
     async with context.pool.connection() as connection:
         await evidence.add_verdicts(connection, rows)
         await cases.note(connection, events)

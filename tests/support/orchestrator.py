@@ -199,7 +199,7 @@ class Line:
             else:
                 await cases.add_mandate(connection, case.id, jws_hash(case.newest), case.newest)
                 await cases.amend(connection, case.id, application, deadline=deadline)
-            for material in case.materials:
+            for material in {each.id: each for each in case.materials}.values():  # the newest of each
                 sealed = material.model_dump(mode="json")
                 await evidence.add_material(connection, case.id, material.id, material.hash, sealed["sealed"])
         return case.id
