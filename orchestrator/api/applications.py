@@ -350,6 +350,7 @@ async def _submit(state: State, application_id: str, subject: str, jws: str | No
             await cases.amend(connection, case, row, deadline=await _promise(state, row, first))
             await _keep_materials(connection, case, row)
         await cases.note(connection, [(case, str(row["kind"]), {"mandate": jws_hash(jws)})])
+        await applications.forget_application(connection, application_id)
     return case, str(row["kind"])
 
 
@@ -388,6 +389,7 @@ async def _open(state: State, row: Row, mandate: Mandate, jws: str) -> str:
         if new:
             await _keep_materials(connection, case, row)
             await cases.note(connection, [(case, "submitted", {"mandate": jws_hash(jws)})])
+        await applications.forget_application(connection, str(row["id"]))
     return case
 
 

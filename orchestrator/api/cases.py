@@ -19,6 +19,7 @@ from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.domain.merkle import Leaf
+from orchestrator.domain.plan import handled_by
 from orchestrator.domain.scenario import Scenario
 from orchestrator.pipeline.seal import dossier_tree
 from orchestrator.protocol.jose import jws_hash, peek_jws
@@ -275,6 +276,7 @@ def _head(row: CaseRow, scenario: Scenario, until: dict[str, Any]) -> dict[str, 
         "status": row.status,
         "status_name": {"zh": zh, "en": en},
         "sequence": row.sequence,
+        "handled_by": handled_by(scenario, row.situation),
         "outcome": row.verdict_outcome,
         "stage": row.stage,
         "day": row.day,

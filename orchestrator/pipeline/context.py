@@ -33,8 +33,6 @@ class Pace:
     """How long a worker may hold a case before another takes it."""
     fresh: float = 60.0
     """Age from which an answer marked for a recheck is asked again before sealing."""
-    push_days: int = 30
-    """How long after approval a push may ask."""
 
 
 TEXTS_AGE: Final = 5.0

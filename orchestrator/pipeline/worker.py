@@ -21,7 +21,7 @@ from orchestrator.pipeline.intake import intake
 from orchestrator.pipeline.post import confirm, follow, post
 from orchestrator.pipeline.push import push
 from orchestrator.pipeline.seal import seal
-from orchestrator.store import cases
+from orchestrator.store import applications, cases
 from orchestrator.store.cases import CaseRow, Move
 
 StageFunction = Callable[[Context, list[CaseRow]], Awaitable[list[Move]]]
@@ -49,7 +49,14 @@ BATCH = 256
 IDLE = 0.1
 FOLLOW_EVERY = 0.2
 UPDATES_EVERY = 1.0
+PURGE_EVERY = 3600.0
 log = structlog.get_logger()
+
+
+async def purge(context: Context) -> int:
+    """Drops what nobody comes back for from the store."""
+    async with context.pool.connection() as connection:
+        return await applications.purge(connection)
 
 
 class Worker:
@@ -64,6 +71,7 @@ class Worker:
             self._work(),
             self._every(FOLLOW_EVERY, "follow", follow),
             self._every(UPDATES_EVERY, "updates", take_updates),
+            self._every(PURGE_EVERY, "purge", purge),
         )
 
     async def _work(self) -> None:

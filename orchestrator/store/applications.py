@@ -105,6 +105,25 @@ async def application(connection: Connection, application_id: str) -> Row | None
     return await cursor.fetchone()
 
 
+async def forget_application(connection: Connection, application_id: str) -> None:
+    """Drops a prepared application that has become part of a case."""
+    await connection.execute("delete from application where id = %s", [application_id])
+
+
+async def purge(connection: Connection) -> int:
+    """Drops what nobody comes back for: ended sessions, and sign-ins, prepared applications and idempotency keys older than a
+    day. Returns how many."""
+    purged = 0
+    for statement in (
+        "delete from session where expires_at <= now()",
+        "delete from login where created_at < now() - interval '1 day'",
+        "delete from application where created_at < now() - interval '1 day'",
+        "delete from idempotency where created_at < now() - interval '1 day'",
+    ):
+        purged += (await connection.execute(statement)).rowcount
+    return purged
+
+
 async def keep_definition(
     connection: Connection,
     *,
@@ -162,7 +181,7 @@ async def add_notice(
 async def notices(connection: Connection, subject: str) -> list[Row]:
     """A person's notices, newest first."""
     cursor = await connection.execute(
-        "select id, case_id, push, target, texts, prefill, created_at, read_at from notice where subject = %s order by id desc",
+        "select id, case_id, push, target, texts, prefill, created_at from notice where subject = %s order by id desc",
         [subject],
     )
     return await cursor.fetchall()

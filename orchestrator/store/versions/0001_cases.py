@@ -216,7 +216,6 @@ create table notice (
     texts jsonb not null,
     prefill jsonb not null default '{}',
     created_at timestamptz not null default now(),
-    read_at timestamptz,
     unique (case_id, push)
 );
 
