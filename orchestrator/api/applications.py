@@ -21,8 +21,8 @@ from orchestrator.api.state import State
 from orchestrator.database import Row
 from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.domain.plan import plan
-from orchestrator.domain.situations import plain_situation, read_situation
+from orchestrator.domain.plan import materials_due, plan
+from orchestrator.domain.situations import form_questions, plain_situation, read_situation
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
 from orchestrator.protocol.material import SealedForm, SealedMaterial
@@ -268,7 +268,8 @@ async def _prepare(
     state: State, subject: str, body: Content, row: dict[str, Any], *, previous: str | None
 ) -> Authorising:
     scenario = await state.context.definitions.get(row["version"])
-    situation = plain_situation(read_situation(scenario, body.answers))
+    typed = read_situation(scenario, body.answers)
+    situation = plain_situation(typed)
     check_sealing_jwk(body.delivery)
     known = {material.id for material in scenario.materials}
     for material in body.materials:
@@ -279,6 +280,14 @@ async def _prepare(
                 detail_en="this scenario has no such material",
                 remedy=", ".join(sorted(known)),
             )
+    due = materials_due(scenario, body.answers, ())
+    if body.form is None and row["kind"] != "withdrawal" and (form_questions(scenario, typed) or due):
+        raise Invalid(
+            field="form",
+            detail="缺少表单:本情形有须填写的内容或须提交的材料",
+            detail_en="the sealed form is missing: this situation has questions to answer or materials to bring",
+            remedy="按 docs/api.md 填写并加密表单 / seal a form as docs/api.md says",
+        )
     if body.materials and body.form is None:
         raise Invalid(
             field="form",

@@ -230,10 +230,16 @@ def _form(
 ) -> tuple[dict[str, Any], tuple[MaterialRef, ...]]:
     if (file.form.hash if file.form else None) != mandate.form:
         raise Refused("表单与授权书不符", detail_en="the form is not the mandate's", code="wrong-form")
-    if file.form is None:
-        return {}, ()
-    content = open_form(file.form, seat=seat.number, key=seat.keys.sealing)
-    return read_form(scenario, situation, content.values), tuple(content.materials)
+    content = None if file.form is None else open_form(file.form, seat=seat.number, key=seat.keys.sealing)
+    try:
+        values = read_form(scenario, situation, {} if content is None else content.values)
+    except Invalid as error:
+        raise Refused(
+            f"表单不完整或有误({error.field}):{error.detail}",
+            detail_en=f"the form is incomplete or wrong ({error.field}): {error.detail_en}",
+            code="form-incomplete",
+        ) from error
+    return values, () if content is None else tuple(content.materials)
 
 
 def _materials(file: CaseFile, listed: Sequence[MaterialRef], scenario: Scenario, seat: Seat) -> dict[str, Material]:
@@ -243,7 +249,7 @@ def _materials(file: CaseFile, listed: Sequence[MaterialRef], scenario: Scenario
     opened = {}
     for each in listed:
         if each.id not in known:
-            raise Invalid(field="materials", detail="场景没有这种材料", detail_en="the scenario has no such material")
+            raise Refused("场景没有这种材料", detail_en="the scenario has no such material", code="material-unknown")
         sealed = carried.get((each.id, each.hash))
         if sealed is None:
             raise Refused("缺少表单所列材料", detail_en="a listed material did not come along", code="material-missing")

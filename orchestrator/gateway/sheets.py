@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from orchestrator.database import Row
 from orchestrator.domain.canonical import from_hex, to_hex
-from orchestrator.domain.case import Status
+from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.gateway.casefile import mandates_of
@@ -105,6 +105,7 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
         try:
             binding = await _binding(case, asker.number, seat, chain)
             newest = _newest_mandate(case, read, chain)
+            await _check_move(case, chain)
             await _check_status(case, binding, newest, mine, seat, chain, read, now)
             _check_dossier(case, before.get(case.case, []))
             _check_single(case, before.get(case.case, []), now)
@@ -174,6 +175,15 @@ def _newest_mandate(case: SheetCase, read: MandatesRead, chain: ChainView) -> Ma
     if newest.binding != case.binding:
         raise Refused("授权书属于其他落地", detail_en="the mandates are for another binding", code="wrong-binding")
     return newest
+
+
+async def _check_move(case: SheetCase, chain: ChainView) -> None:
+    """That the ledger would take the transition (I2): nothing is signed that it can only refuse."""
+    before, _, _ = await chain.status_of(case.case)
+    if not may_move(before, Status(case.status)):
+        raise Refused(
+            "办件现状态不能转为该状态", detail_en="the ledger lets no case go from there to here", code="no-such-move"
+        )
 
 
 async def _check_status(
