@@ -78,5 +78,6 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
         adapters=adapters,
         records=Records(records.read_text().strip(), adapters.adapter),
         store=Store(store),
+        production=settings.profile == "production",
         policy=Policy.load(policy) if policy.exists() else Policy(),
     )

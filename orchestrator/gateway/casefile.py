@@ -27,11 +27,12 @@ from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.mandate import Mandate, check_chain, salted_hash
+from orchestrator.protocol.mandate import DEVELOPMENT_METHOD, Mandate, check_chain, open_subject, salted_hash
 from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of
 from orchestrator.protocol.question import question_id
-from orchestrator.protocol.wire import Hex32, Listed, Name, Sequence16, WireModel
+from orchestrator.protocol.sealing import SealingKey
+from orchestrator.protocol.wire import CLOCK_SKEW, Hex32, Listed, Name, Sequence16, WireModel
 from orchestrator.rules.inputs import CaseFacts
 
 log = structlog.get_logger(__name__)
@@ -204,6 +205,8 @@ async def _open(
     if _situation_hash(file.situation) != newest.situation:
         raise Refused("情形与授权书不符", detail_en="the situation is not the mandate's", code="wrong-situation")
     situation = read_situation(scenario, file.situation.values)
+    require_consents(newest, scenario, situation, seat=seat.number, key=seat.keys.sealing)
+    _check_face(newest, scenario, seat)
     form, listed = _form(file, newest, scenario, situation, seat)
     return OpenCase(
         file=file,
@@ -216,6 +219,53 @@ async def _open(
         listed=listed,
         materials=_materials(file, listed, scenario, seat),
     )
+
+
+def require_consents(
+    mandate: Mandate, scenario: Scenario, situation: Mapping[str, Any], *, seat: int, key: SealingKey
+) -> None:
+    """Raises Refused("consent-missing") unless everybody in a consenting role, but for whoever signed, has consented."""
+
+    def identified(role: str, index: int) -> tuple[str, str]:
+        subject = open_subject(mandate, role, index, seat=seat, key=key)
+        return subject.type, subject.id
+
+    given = {(consent.role, consent.index) for consent in mandate.consents}
+    lacking = [
+        (role.id, index)
+        for role in scenario.subjects
+        if role.consents and holds(role.when, situation)
+        for index in range(len(mandate.subjects.get(role.id, ())))
+        if (role.id, index) not in given
+    ]
+    if not lacking:
+        return
+    signers = {
+        identified(role.id, 0)
+        for role in scenario.subjects
+        if role.principal is not None and holds(role.principal, situation) and role.id in mandate.subjects
+    }
+    if any(identified(role, index) not in signers for role, index in lacking):
+        raise Refused("有当事人尚未同意", detail_en="somebody has not consented", code="consent-missing")
+
+
+def _check_face(mandate: Mandate, scenario: Scenario, seat: Seat) -> None:
+    """Raises Refused unless the face check, if there was one, was fresh when the mandate was signed, and a real one where
+    this gateway works in production."""
+    face = mandate.face
+    if face is None:
+        return
+    if seat.production and face.method == DEVELOPMENT_METHOD:
+        raise Refused(
+            "生产环境不接受开发用人脸识别",
+            detail_en="a development face check does not count in production",
+            code="development-face-check",
+        )
+    longest = min((item.max_age for item in scenario.evidence if item.source == "mandate"), default=0)
+    if not -CLOCK_SKEW <= mandate.iat - face.checked_at <= longest:
+        raise Refused(
+            "人脸识别结果已过时效", detail_en="the face check was too old at signing", code="stale-face-check"
+        )
 
 
 def _situation_hash(situation: SaltedSituation) -> str | None:

@@ -106,6 +106,8 @@ class Seat:
     records: Records
     """The department's database, entered by a role that can only read."""
     store: Store
+    production: bool = False
+    """Whether what only a development environment may do counts for nothing here."""
     policy: Policy = field(default_factory=Policy)
     scenarios: Scenarios = field(default_factory=Scenarios)
 

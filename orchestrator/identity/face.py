@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.identity.accounts import Account
+from orchestrator.protocol.mandate import DEVELOPMENT_METHOD
 
 MAX_TRIES = 3
 """Tries in one authorisation; then the last result stands, or the person takes another way."""
@@ -62,7 +63,7 @@ class DevelopmentFaceCheck:
     The account attribute `face_check` may be `fails` (another face) or `liveness-fails` (a picture before the camera).
     """
 
-    method = "development"
+    method = DEVELOPMENT_METHOD
     label = {  # noqa: RUF012  # a constant of the class
         "zh": "开发环境:本步骤不采集也不比对人脸,结果仅供测试",
         "en": "Development: no face is taken or compared here; the result is for tests only",

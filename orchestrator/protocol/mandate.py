@@ -44,6 +44,8 @@ TYP: Final = "lianban-mandate+jwt"
 MAX_MANDATE: Final = 256 * 1024
 """Longest mandate, in characters."""
 _BAD: Final = "bad-mandate"
+DEVELOPMENT_METHOD: Final = "development"
+"""Method of a face check that compared nothing: it counts outside production only."""
 MandateKind = Literal["grant", "amendment", "withdrawal"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +16,7 @@ from orchestrator.domain.errors import Refused
 from orchestrator.protocol.credential import Credential, CredentialView, open_credential, read_credential
 from orchestrator.protocol.mandate import FaceCheck
 from orchestrator.protocol.sealing import SealingKey
+from orchestrator.protocol.wire import CLOCK_SKEW
 from tests.support.approver import Approvers, Filed
 from tests.support.services import CARD, paper
 
@@ -221,6 +224,25 @@ async def test_verdicts__face_check_of_the_mandate__counts(
     assert (verdict.outcome, row in verdict.rows) == (outcome, True)
 
 
+@pytest.mark.parametrize("age", [601, -CLOCK_SKEW - 60])
+async def test_verdicts__face_check_too_old_at_signing__refused(benefit: Approvers, age: int) -> None:
+    case = benefit.file(face=face(checked_at=int(time.time()) - age))
+    assert await benefit.refused(case) == ("stale-face-check", [])
+
+
+async def test_verdicts__development_face_check_in_production__refused(benefit: Approvers) -> None:
+    real, development = benefit.file(face=face(method="national-network-identity")), benefit.file(face=face())
+    seats = benefit.app.state.seats
+    name = benefit.consortium.seat(benefit.lead).keyset.id
+    seats[name] = replace(seats[name], production=True)
+    try:
+        assert (await benefit.verdict(real))[0].outcome == "approve"
+        assert await benefit.refused(development) == ("development-face-check", [])
+    finally:
+        seats[name] = replace(seats[name], production=False)
+    assert (await benefit.verdict(development))[0].outcome == "approve"
+
+
 async def test_verdicts__no_face_check__material_wanted(benefit: Approvers) -> None:
     verdict, _ = await benefit.verdict(benefit.file(face=None))
     assert verdict.materials_wanted == ("claimant-identity",)
@@ -232,7 +254,7 @@ def face(**changes: Any) -> FaceCheck:
         "matches": True,
         "liveness": True,
         "assurance": "substantial",
-        "checked_at": 1_700_000_000,
+        "checked_at": int(time.time()),
         "method": "development",
     }
     return FaceCheck(**(passed | changes))
