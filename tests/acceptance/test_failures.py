@@ -95,6 +95,9 @@ async def test_api__broken_json_unknown_field_wrong_type__named(world: World) ->
         assert [each["field"] for each in body["errors"]] == ["colour"]
         body = check_problem(await post(client, "/api/applications", {**good, "materials": "none"}), 422, "invalid")
         assert [each["field"] for each in body["errors"]] == ["materials"]
+        without = {key: value for key, value in good.items() if key != "form"}
+        body = check_problem(await post(client, "/api/applications", without), 422, "invalid")
+        assert [each["field"] for each in body["errors"]] == ["form"]
         answers = {**GALLERY, "decoration_area_m2": "plenty"}
         refused = await post(client, "/api/applications", {**good, "answers": answers})
         assert refused.status_code == 422
@@ -275,7 +278,8 @@ async def post(client: ApplicantClient, path: str, body: Any, headers: dict[str,
 
 def content(client: ApplicantClient) -> dict[str, Any]:
     """The body of a good application."""
-    return {"scenario": "open-gallery", "answers": GALLERY, "delivery": client.delivery.jwk}
+    form = {"hash": "0x" + "ab" * 32, "sealed": {}}
+    return {"scenario": "open-gallery", "answers": GALLERY, "form": form, "delivery": client.delivery.jwk}
 
 
 async def stands_still(client: ApplicantClient, case: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.case import MOVES, Status
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway.sheets import SheetCase, _check_move
-from tests.support.consortium import make_consortium
+from tests.support.chain import MemoryChain
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ CASE = "0x" + "ab" * 32
 
 @pytest.mark.parametrize(("before", "after"), product(Status, [status for status in Status if status]))
 async def test_check_move__each_pair__as_the_ledger(before: Status, after: Status) -> None:
-    chain = make_consortium().chain
+    chain = MemoryChain()
     chain.settle(CASE, before, 1, 1)
     case = SheetCase.model_validate(
         {
