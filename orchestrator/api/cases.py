@@ -15,13 +15,12 @@ from orchestrator.api.deadlines import deadlines
 from orchestrator.api.principals import Anybody, Applicant, Current, Principal
 from orchestrator.api.state import State
 from orchestrator.database import Row
-from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
+from orchestrator.domain.dossier import Dossier
 from orchestrator.domain.errors import Refused
-from orchestrator.domain.merkle import Leaf
 from orchestrator.domain.plan import handled_by
 from orchestrator.domain.scenario import Scenario
-from orchestrator.pipeline.seal import dossier_tree
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.store import applications, batches, cases, evidence
 from orchestrator.store.cases import CaseRow
@@ -124,7 +123,8 @@ async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, An
         raise Refused("案卷尚未上链", detail_en="the dossier is not settled yet", code="not-settled", remedy="稍后再查")
     last: Any = settled[-1]
     leaves = [each for each in rows if int(str(each["sequence"])) <= last["sequence"]]
-    tree = dossier_tree(leaves)
+    closed = Dossier.parse(leaves)
+    tree = closed.tree()
     return {
         "case": case,
         "root": last["root"],
@@ -136,10 +136,10 @@ async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, An
         "leaf_encoding": ["string", "bytes32", "bytes32"],
         "leaves": [
             {
-                "value": [each["kind"], each["salt"], each["content"]],
-                "proof": [to_hex(node) for node in tree.proof(_leaf(each))],
+                "value": [leaf.kind, to_hex(leaf.salt), to_hex(leaf.content)],
+                "proof": [to_hex(node) for node in tree.proof(leaf)],
             }
-            for each in leaves
+            for leaf in closed.entries
         ],
     }
 
@@ -321,7 +321,3 @@ def _stated(mandate: str, scenario: Scenario, identity: int, departments: dict[i
         for item in scenario.evidence
         if item.source == "mandate"
     ]
-
-
-def _leaf(row: Row) -> Leaf:
-    return Leaf(kind=str(row["kind"]), salt=from_hex(str(row["salt"])), content=from_hex(str(row["content"])))

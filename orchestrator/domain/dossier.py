@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from orchestrator.domain.canonical import from_hex, sha256, to_hex
+from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.merkle import DossierTree, Leaf
 
@@ -23,15 +23,15 @@ _KIND: Final = re.compile(
 )
 
 
-def entry(kind: str, content: bytes) -> Leaf:
-    """A new leaf for `content`, with a fresh salt. Raises Invalid for a kind that dossiers do not hold."""
-    return entry_of_hash(kind, sha256(content))
-
-
-def entry_of_hash(kind: str, content_hash: bytes) -> Leaf:
-    """The same, for who holds only the SHA-256 of the content (a sealed material)."""
+def new_leaf(kind: str, content_hash: str) -> Leaf:
+    """A new leaf for what has this SHA-256 (`0x…`), with a fresh salt. Raises Invalid for a kind that dossiers do not hold."""
     _check_kind(kind)
-    return Leaf(kind=kind, salt=secrets.token_bytes(32), content=content_hash)
+    return Leaf(kind=kind, salt=secrets.token_bytes(32), content=from_hex(content_hash))
+
+
+def leaf_payload(leaf: Leaf) -> dict[str, str]:
+    """An entry as JSON."""
+    return {"kind": leaf.kind, "salt": to_hex(leaf.salt), "content": to_hex(leaf.content)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,17 @@ class Dossier:
         if len(set(self.entries)) != len(self.entries):
             raise Invalid(field="dossier", detail="案卷内容重复", detail_en="an entry comes twice", code="bad-dossier")
 
-    def with_entries(self, entries: Iterable[Leaf]) -> Self:
-        """The dossier with more entries; what was there stays."""
-        return type(self)((*self.entries, *entries))
-
     def contains(self, earlier: Dossier) -> bool:
         """Whether everything of `earlier` is here too."""
         return set(earlier.entries) <= set(self.entries)
 
-    def find(self, kind: str, content: bytes) -> Leaf | None:
-        """The entry for `content`, or None."""
-        wanted = (kind, sha256(content))
-        return next((leaf for leaf in self.entries if (leaf.kind, leaf.content) == wanted), None)
+    def holds(self, contents: Iterable[tuple[str, str]]) -> bool:
+        """Whether there is an entry for each (kind, SHA-256 as `0x…`)."""
+        return set(contents) <= {(leaf.kind, to_hex(leaf.content)) for leaf in self.entries}
+
+    def contents(self, kind: str) -> list[str]:
+        """The hashes (`0x…`) of what it holds of a kind."""
+        return [to_hex(leaf.content) for leaf in self.entries if leaf.kind == kind]
 
     def tree(self) -> DossierTree:
         """The Merkle tree over the entries, whatever their order. Raises ValueError when there is none."""
@@ -68,9 +67,7 @@ class Dossier:
 
     def payload(self) -> list[dict[str, str]]:
         """The dossier as JSON: kind, salt and content hash of every entry. The salts make it confidential."""
-        return [
-            {"kind": leaf.kind, "salt": to_hex(leaf.salt), "content": to_hex(leaf.content)} for leaf in self.entries
-        ]
+        return [leaf_payload(leaf) for leaf in self.entries]
 
     @classmethod
     def parse(cls, value: Iterable[Mapping[str, Any]]) -> Self:

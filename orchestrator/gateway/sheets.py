@@ -13,10 +13,10 @@ from psycopg.types.json import Jsonb
 from pydantic import Field, field_validator
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.canonical import from_hex, sha256, to_hex
 from orchestrator.domain.case import Status, may_move
+from orchestrator.domain.dossier import Dossier
 from orchestrator.domain.errors import LianbanError, Refused
-from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.gateway.casefile import mandates_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.requests import SignedBody, read_signed
@@ -24,9 +24,9 @@ from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.jose import jws_hash, verify_jws
 from orchestrator.protocol.mandate import Mandate
-from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.sheet import Transition, sheet_digest
-from orchestrator.protocol.verdict import STATUSES, combine
+from orchestrator.protocol.verdict import STATUSES, Verdict, combine
 from orchestrator.protocol.wire import (
     CLOCK_SKEW,
     BindingNumber,
@@ -51,7 +51,7 @@ REVOCATION_TYP: Final = "lianban-revocation+jwt"
 
 
 class LeafBody(WireModel):
-    """A dossier leaf."""
+    """A dossier's entry."""
 
     kind: Name
     salt: Hex32
@@ -104,10 +104,11 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
     for case in body.cases:
         try:
             binding = await _binding(case, asker.number, seat, chain)
-            newest = _newest_mandate(case, read, chain)
+            signed = _mandates(case, read, chain)
             await _check_move(case, chain)
-            await _check_status(case, binding, newest, mine, seat, chain, read, now)
-            _check_dossier(case, before.get(case.case, []))
+            verdicts = await _check_status(case, binding, signed[-1], mine, seat, chain, read, now)
+            lead = binding.approvers[0] == seat.number
+            await _check_dossier(case, signed, verdicts, before.get(case.case, []), seat, lead=lead)
             _check_single(case, before.get(case.case, []), now)
             good.append(case)
         except LianbanError as error:
@@ -170,11 +171,11 @@ async def _binding(case: SheetCase, asker: int, seat: Seat, chain: ChainView) ->
     return binding
 
 
-def _newest_mandate(case: SheetCase, read: MandatesRead, chain: ChainView) -> Mandate:
-    newest = mandates_of(case.case, case.mandates, read, chain)[-1]
-    if newest.binding != case.binding:
+def _mandates(case: SheetCase, read: MandatesRead, chain: ChainView) -> list[Mandate]:
+    mandates = mandates_of(case.case, case.mandates, read, chain)
+    if mandates[-1].binding != case.binding:
         raise Refused("授权书属于其他落地", detail_en="the mandates are for another binding", code="wrong-binding")
-    return newest
+    return mandates
 
 
 async def _check_move(case: SheetCase, chain: ChainView) -> None:
@@ -195,18 +196,18 @@ async def _check_status(
     chain: ChainView,
     read: MandatesRead,
     now: int,
-) -> None:
-    """That the status is what the verdicts, the applicant or an officer of this seat decided."""
+) -> list[Verdict]:
+    """That the status is what the verdicts, the applicant or an officer of this seat decided; the verdicts, if they did."""
     status, lead = Status(case.status), binding.approvers[0] == seat.number
     if status == Status.WITHDRAWN:
         if newest.kind != "withdrawal" or not lead:
             raise Refused("没有撤回授权", detail_en="nobody withdrew, or this seat does not lead", code="not-withdrawn")
         if not read.identities[binding.identity].active:
             raise Refused("身份认证席位已停用", detail_en="the identity seat is not active", code="identity-suspended")
-        return
+        return []
     if status == Status.REVOKED:
-        _check_order(case, seat, lead)
-        return
+        _check_order(case, seat, await chain.seat(seat.number), lead)
+        return []
     if newest.kind == "withdrawal":
         raise _withdrawn()
     verdicts = await verdicts_of(case.verdicts, case.case, case.sequence, binding, case.mandates, chain)
@@ -220,39 +221,65 @@ async def _check_status(
     stale = sorted({entry["item"] for entry in own["answers"] if entry["until"] < now})
     if stale and status != Status.ACCEPTED:
         raise StaleEvidence(stale)
+    return [verdict for verdict, _ in verdicts.values()]
 
 
-def _check_order(case: SheetCase, seat: Seat, lead: bool) -> None:
+def _check_order(case: SheetCase, seat: Seat, own: SeatView, lead: bool) -> None:
     if case.order is None or not lead:
         raise Refused("没有撤销决定", detail_en="there is no order to revoke", code="no-order")
-    order = verify_jws(case.order, typ=REVOCATION_TYP, jwk=seat.keyset.key("evidence"))
+    order = verify_jws(case.order, typ=REVOCATION_TYP, jwk=own.key_of("evidence", case.order))
     if (order.get("case"), order.get("sequence")) != (case.case, case.sequence):
         raise Refused("撤销决定属于其他办件", detail_en="the order is about another case", code="no-order")
 
 
-def _check_dossier(case: SheetCase, before: Sequence[Row]) -> None:
-    """That the root is the leaves', and that the dossier holds all it must, the earlier one included."""
-    leaves = {(leaf.kind, leaf.salt, leaf.content) for leaf in case.leaves}
-    try:
-        root = DossierTree(
-            Leaf(kind=leaf.kind, salt=from_hex(leaf.salt), content=from_hex(leaf.content)) for leaf in case.leaves
-        ).root
-    except ValueError:
-        root = b""  # an entry comes twice
-    if to_hex(root) != case.root:
+async def _check_dossier(
+    case: SheetCase,
+    mandates: Sequence[Mandate],
+    verdicts: Sequence[Verdict],
+    before: Sequence[Row],
+    seat: Seat,
+    *,
+    lead: bool,
+) -> None:
+    """That the root is the dossier's, and that the dossier holds all it must: what mandates and verdicts name, themselves,
+    the credential of an approval, and everything of the earlier one."""
+    dossier = Dossier.parse(leaf.model_dump() for leaf in case.leaves)
+    if to_hex(dossier.tree().root) != case.root:
         raise Refused("案卷根与内容不符", detail_en="the root is not the leaves'", code="wrong-root")
-    contents = {(leaf.kind, leaf.content) for leaf in case.leaves}
+    if not dossier.holds(_needed(case, mandates, verdicts)):
+        raise _incomplete("a mandate, situation, form, answer, material, verdict or order")
+    credentials = dossier.contents("credential")
+    if case.status == Status.APPROVED:
+        issued = await _issued(case.case, seat) if lead else credentials
+        if len(credentials) != 1 or credentials != issued:
+            raise _incomplete("the credential that was issued, and no other")
+    for row in before:
+        if row["sequence"] < case.sequence and not dossier.contains(Dossier.parse(row["leaves"])):
+            raise Refused("案卷缺少先前内容", detail_en="the dossier lost what it held", code="dossier-shrunk")
+
+
+def _needed(case: SheetCase, mandates: Sequence[Mandate], verdicts: Sequence[Verdict]) -> set[tuple[str, str]]:
+    """(kind, hash) of what a dossier must hold, credential aside."""
     needed = {("mandate", jws_hash(jws)) for jws in case.mandates}
+    needed |= {("situation", mandate.situation) for mandate in mandates}
+    needed |= {("form", mandate.form) for mandate in mandates if mandate.form is not None}
     needed |= {("verdict", jws_hash(jws)) for jws in case.verdicts}
+    for verdict in verdicts:
+        needed |= {("answer", answer.hash) for answer in verdict.answers}
+        needed |= {(f"material:{material.id}", material.hash) for material in verdict.materials}
     if case.status == Status.REVOKED and case.order is not None:
         needed.add(("revocation", jws_hash(case.order)))
-    if not needed <= contents:
-        raise Refused(
-            "案卷不完整", detail_en="the dossier lacks a mandate, verdict or order", code="dossier-incomplete"
-        )
-    for row in before:
-        if row["sequence"] < case.sequence and not {tuple(leaf) for leaf in row["leaves"]} <= leaves:
-            raise Refused("案卷缺少先前内容", detail_en="the dossier lost what it held", code="dossier-shrunk")
+    return needed
+
+
+async def _issued(case: str, seat: Seat) -> list[str]:
+    """The hash of the credential that this seat issued for a case, if it did."""
+    rows = await seat.store.rows("select jwt from credential where case_id = %s", [case])
+    return [to_hex(sha256(str(row["jwt"]).encode())) for row in rows]
+
+
+def _incomplete(lacking: str) -> Refused:
+    return Refused("案卷不完整", detail_en=f"the dossier lacks {lacking}", code="dossier-incomplete")
 
 
 def _check_single(case: SheetCase, before: Sequence[Row], now: int) -> None:
@@ -283,7 +310,7 @@ async def _keep(
             "status": case.status,
             "root": case.root,
             "valid_until": valid_until,
-            "leaves": [[leaf.kind, leaf.salt, leaf.content] for leaf in case.leaves],
+            "leaves": [leaf.model_dump() for leaf in case.leaves],
         }
         for case in cases
     ]

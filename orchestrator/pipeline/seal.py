@@ -7,7 +7,6 @@ others go on without them.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import structlog
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import from_hex, sha256, to_hex
+from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.case import Status
+from orchestrator.domain.dossier import Dossier, leaf_payload, new_leaf
 from orchestrator.domain.errors import LianbanError
-from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.decide import case_files
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.ports import BindingView
 from orchestrator.store import batches, cases, evidence
 from orchestrator.store.cases import CaseRow, Move
@@ -38,8 +37,9 @@ class Sealing:
     status: Status
     mandates: list[str]
     verdicts: list[Row]
-    leaves: list[dict[str, Any]] = field(default_factory=list)
+    dossier: Dossier = field(default_factory=Dossier)
     root: str = ""
+    """The closed dossier's."""
     signers: tuple[int, ...] = ()
     sheets: list[int] = field(default_factory=list)
     """Numbers of the stored sheets that carry it."""
@@ -49,6 +49,21 @@ class Sealing:
     def sequence(self) -> int:
         """The transition's number."""
         return self.case.sequence + 1
+
+    def rests_on(self) -> list[tuple[str, str]]:
+        """(kind, hash) of what mandates and verdicts name, and of themselves."""
+        contents = []
+        for jws in self.mandates:
+            mandate = peek_jws(jws)[1]
+            contents += [("mandate", jws_hash(jws)), ("situation", mandate["situation"])]
+            if mandate["form"] is not None:
+                contents.append(("form", mandate["form"]))
+        for row in self.verdicts:
+            verdict = peek_jws(str(row["jws"]))[1]
+            contents.append(("verdict", str(row["hash"])))
+            contents += [("answer", answer["hash"]) for answer in verdict["answers"]]
+            contents += [(f"material:{each['id']}", each["hash"]) for each in verdict["materials"]]
+        return contents
 
     @property
     def step(self) -> int:
@@ -62,9 +77,7 @@ class Sealing:
             "sequence": self.sequence,
             "status": int(self.status),
             "binding": self.binding.number,
-            "leaves": [
-                {"kind": leaf["kind"], "salt": leaf["salt"], "content": leaf["content"]} for leaf in self.leaves
-            ],
+            "leaves": self.dossier.payload(),
             "root": self.root,
             "verdicts": [row["jws"] for row in self.verdicts],
             "mandates": self.mandates,
@@ -175,7 +188,7 @@ async def _credentials(context: Context, sealings: list[Sealing]) -> None:
 
 
 async def _close_dossiers(context: Context, sealings: list[Sealing]) -> None:
-    """Collects every leaf, keeps the salts of those that are there, and computes the roots."""
+    """Collects every leaf and keeps the salts of those that are there, so that the same dossier has the same root."""
     ids = [each.case.id for each in sealings]
     async with context.pool.connection() as connection:
         answers = await evidence.questions(connection, ids)
@@ -183,43 +196,24 @@ async def _close_dossiers(context: Context, sealings: list[Sealing]) -> None:
         credentials = await evidence.credentials(connection, ids)
         rows: list[dict[str, Any]] = []
         for each in sealings:
-            contents = [("mandate", jws_hash(jws)) for jws in each.mandates]
-            contents += [("verdict", str(row["hash"])) for row in each.verdicts]
+            contents = each.rests_on()
             contents += [
                 ("answer", row.answer_hash) for row in answers if row.case_id == each.case.id and row.answer_hash
             ]
             contents += [(f"material:{row['id']}", str(row["hash"])) for row in pushed[each.case.id]]
-            if each.case.form is not None:
-                contents.append(("form", each.case.form["hash"]))
             if each.status == Status.APPROVED:
                 contents.append(("credential", to_hex(sha256(str(credentials[each.case.id]["jwt"]).encode()))))
             if each.case.revocation and each.status == Status.REVOKED:
                 contents.append(("revocation", jws_hash(each.case.revocation)))
             rows += [
-                {
-                    "case_id": each.case.id,
-                    "kind": kind,
-                    "salt": to_hex(secrets.token_bytes(32)),
-                    "content": content,
-                    "sequence": each.sequence,
-                }
-                for kind, content in contents
+                leaf_payload(new_leaf(kind, content)) | {"case_id": each.case.id, "sequence": each.sequence}
+                for kind, content in dict.fromkeys(contents)
             ]
-        await evidence.add_leaves(connection, rows)
+        await evidence.set_leaves(connection, rows)
         kept = await evidence.leaves(connection, ids)
     for each in sealings:
-        each.leaves = [dict(row) for row in kept[each.case.id]]
-        each.root = to_hex(dossier_tree(kept[each.case.id]).root)
-
-
-def dossier_tree(rows: list[Row]) -> DossierTree:
-    """The Merkle tree over a case's stored leaves."""
-    return DossierTree(
-        [
-            Leaf(kind=str(row["kind"]), salt=from_hex(str(row["salt"])), content=from_hex(str(row["content"])))
-            for row in rows
-        ]
-    )
+        each.dossier = Dossier.parse(kept[each.case.id])
+        each.root = to_hex(each.dossier.tree().root)
 
 
 async def _sheets(context: Context, sealings: list[Sealing]) -> None:
@@ -289,9 +283,6 @@ async def _back(context: Context, sealing: Sealing) -> Move:
     """Where a case goes that an approver would not sign."""
     problem = sealing.problem or {}
     delay = min(context.pace.retry_first * 2 ** min(sealing.case.attempts, 20), context.pace.retry_most)
-    if problem["code"] in ("stale-evidence", "verdict-changed"):
-        async with context.pool.connection() as connection:
-            await evidence.drop_leaves(connection, [sealing.case.id])
     if problem["code"] == "stale-evidence":
         async with context.pool.connection() as connection:
             await evidence.ask_again(connection, [sealing.case.id], items=problem.get("items") or None)

@@ -214,29 +214,26 @@ async def credentials(connection: Connection, case_ids: Sequence[str]) -> dict[s
     return {str(row["case_id"]): row for row in await cursor.fetchall()}
 
 
-async def add_leaves(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Adds dossier leaves {case_id, kind, salt, content, sequence}; a leaf that is there keeps its salt."""
+async def set_leaves(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Closes dossiers on leaves {case_id, kind, salt, content, sequence}: one that is there keeps its salt, one of a
+    transition that has not settled and that is no longer among them goes."""
     leaves = list(rows)
     if leaves:
         await connection.execute(
             """
-            insert into leaf (case_id, kind, salt, content, sequence)
-            select l.case_id, l.kind, l.salt, l.content, l.sequence
-            from jsonb_to_recordset(%s) as l(case_id text, kind text, salt text, content text, sequence int)
-            on conflict do nothing
+            with wanted as (
+              select l.case_id, l.kind, l.salt, l.content, l.sequence
+              from jsonb_to_recordset(%s) as l(case_id text, kind text, salt text, content text, sequence int)
+            ), gone as (
+              delete from leaf l using case_file c
+              where l.case_id = c.id and l.sequence > c.sequence and c.id in (select case_id from wanted)
+                and not exists (select from wanted w
+                                where (w.case_id, w.kind, w.content) = (l.case_id, l.kind, l.content))
+            )
+            insert into leaf (case_id, kind, salt, content, sequence) select * from wanted on conflict do nothing
             """,
             [Jsonb(leaves)],
         )
-
-
-async def drop_leaves(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Forgets leaves of transitions that have not settled: their dossier is being closed anew."""
-    await connection.execute(
-        """
-        delete from leaf l using case_file c where l.case_id = c.id and c.id = any(%s) and l.sequence > c.sequence
-        """,
-        [list(case_ids)],
-    )
 
 
 async def leaves(connection: Connection, case_ids: Sequence[str]) -> dict[str, list[Row]]:

@@ -109,7 +109,7 @@ async def test_case__gallery__from_mandate_to_sheet_and_credential(gallery: Appr
     # What was sealed to the approver came by way of its own key alone.
     assert (claims["entity_name"], claims["uscc"]) == ("海淀墨白画廊有限公司", COMPANY)
 
-    transition = gallery.transition(case, Status.APPROVED, [jws])
+    transition = await gallery.transition(case, Status.APPROVED, [jws])
     sheet = await gallery.sheets(transition)
     signed = Transition(
         case_id=from_hex(case.id),
@@ -150,7 +150,7 @@ async def test_case__unwelcome_answer_dropped_on_the_way__noticed(
     assert unwelcome.attempt == 2
     verdict, jws = await gallery.verdict(case)
     assert (verdict.outcome, "GAL-01" in verdict.rows) == ("manual", True)
-    assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws])) == "wrong-status"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws])) == "wrong-status"
 
 
 async def test_case__never_asked__nothing_known(gallery: Approvers) -> None:
@@ -163,7 +163,7 @@ async def test_case__manual__officer_looks_and_decides_and_the_seat_signs(galler
     await gather(gallery, case)
     first, jws = await gallery.verdict(case)
     assert (first.outcome, first.rows[0]) == ("manual", "GAL-08")
-    accepted = gallery.transition(case, Status.ACCEPTED, [jws])
+    accepted = await gallery.transition(case, Status.ACCEPTED, [jws])
     assert (await gallery.sheets(accepted))["signed"] == [case.id]
     gallery.consortium.chain.settle(case.id, Status.ACCEPTED, 1, gallery.consortium.binding.number)
 
@@ -180,7 +180,7 @@ async def test_case__manual__officer_looks_and_decides_and_the_seat_signs(galler
     case.sequence = 2
     second, decided = await gallery.verdict(case)
     assert (second.outcome, second.officer is not None) == ("approve", True)
-    grown = gallery.transition(case, Status.APPROVED, [decided], before=accepted["leaves"])
+    grown = await gallery.transition(case, Status.APPROVED, [decided], before=accepted["leaves"])
     assert (await gallery.sheets(grown))["signed"] == [case.id]
-    other = gallery.transition(case, Status.APPROVED, [decided], before=accepted["leaves"])
+    other = await gallery.transition(case, Status.APPROVED, [decided], before=accepted["leaves"])
     assert await gallery.sheet_refused(other) == "other-outcome"

@@ -282,23 +282,26 @@ async def test_materials__brought_again__the_last_one_brought_is_the_newest(pool
     assert [(row["id"], row["hash"]) for row in found] == [("premises-proof", "0x01")]
 
 
-async def test_leaves__resealed__salts_kept_until_dropped(pool: Pool) -> None:
+async def test_leaves__resealed__salts_kept_and_what_is_not_wanted_goes(pool: Pool) -> None:
     case = await put_case(pool)
 
     def leaf(content: str, salt: str, sequence: int) -> dict[str, Any]:
         return {"case_id": case, "kind": "answer", "salt": salt, "content": content, "sequence": sequence}
 
     async with pool.connection() as connection:
-        await evidence.add_leaves(connection, [leaf("0x01", "s1", 1), leaf("0x02", "s2", 2)])
-        await evidence.add_leaves(connection, [leaf("0x01", "other", 2)])
+        await evidence.set_leaves(connection, [leaf("0x01", "s1", 1), leaf("0x02", "s2", 1)])
+        await evidence.set_leaves(connection, [leaf("0x01", "other", 1), leaf("0x02", "other", 1)])
         found = (await evidence.leaves(connection, [case]))[case]
         assert [(row["content"], row["salt"], row["sequence"]) for row in found] == [
             ("0x01", "s1", 1),
-            ("0x02", "s2", 2),
+            ("0x02", "s2", 1),
         ]
+        await evidence.set_leaves(connection, [leaf("0x01", "other", 1)])
+        assert [row["salt"] for row in (await evidence.leaves(connection, [case]))[case]] == ["s1"]
         await connection.execute("update case_file set sequence = 1")
-        await evidence.drop_leaves(connection, [case])
-        assert [row["content"] for row in (await evidence.leaves(connection, [case]))[case]] == ["0x01"]
+        # What has settled stays, wanted or not.
+        await evidence.set_leaves(connection, [leaf("0x03", "s3", 2)])
+        assert [row["content"] for row in (await evidence.leaves(connection, [case]))[case]] == ["0x01", "0x03"]
 
 
 # ---- batches and the chain

@@ -18,7 +18,7 @@ import httpx
 import orjson
 from fastapi import FastAPI
 
-from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
+from orchestrator.domain.canonical import b64, canonical, from_hex, sha256, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.conditions import holds
 from orchestrator.domain.merkle import DossierTree, Leaf
@@ -301,10 +301,23 @@ class Approvers:
         (entry,) = answer["refused"]
         return entry["code"], entry.get("items", [])
 
-    def transition(self, case: Filed, status: Status, verdicts: Sequence[str], **changes: Any) -> dict[str, Any]:
-        """A case in the body of a request for a sheet: mandates and verdicts closed into a new dossier."""
-        contents = [("mandate", jws_hash(jws)) for jws in case.mandates]
-        contents += [("verdict", jws_hash(jws)) for jws in verdicts]
+    async def transition(self, case: Filed, status: Status, verdicts: Sequence[str], **changes: Any) -> dict[str, Any]:
+        """A case in the body of a request for a sheet: mandates and verdicts with what they name closed into a new dossier,
+        and the credential of an approval, if the lead issues one."""
+        contents: list[tuple[str, str]] = []
+        for jws in case.mandates:
+            mandate = peek_jws(jws)[1]
+            contents += [("mandate", jws_hash(jws)), ("situation", mandate["situation"])]
+            contents += [("form", mandate["form"])] if mandate["form"] else []
+        for jws in verdicts:
+            verdict = peek_jws(jws)[1] if jws.count(".") == 2 else {}
+            contents += [("verdict", jws_hash(jws)), *(("answer", each["hash"]) for each in verdict.get("answers", []))]
+            contents += [(f"material:{each['id']}", each["hash"]) for each in verdict.get("materials", [])]
+        if status == Status.APPROVED:
+            body = case.body(verdicts=list(verdicts))
+            answer = await self.operator.credentials(self.consortium.seat(self.lead), [body])
+            contents += [("credential", to_hex(sha256(each["credential"].encode()))) for each in answer["credentials"]]
+        contents = list(dict.fromkeys(contents))
         before = changes.pop("before", [])
         known = {(leaf["kind"], leaf["content"]) for leaf in before}
         leaves = [*before, *(leaf(kind, content) for kind, content in contents if (kind, content) not in known)]

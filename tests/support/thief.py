@@ -20,6 +20,7 @@ from orchestrator.database import with_database
 from orchestrator.demo.applicant import ApplicantClient
 from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
+from orchestrator.domain.dossier import Dossier
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.identity.client import Applicant
 from orchestrator.ledger.abi import ContractAbi
@@ -28,7 +29,7 @@ from orchestrator.ledger.follower import CASE_REFUSALS
 from orchestrator.ledger.poster import Poster, SheetPart
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.pipeline.decide import case_files
-from orchestrator.pipeline.seal import Sealing, dossier_tree
+from orchestrator.pipeline.seal import Sealing
 from orchestrator.protocol.answer import Answer, read_answer
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.keyset import SeatKeys, load_seat_keys
@@ -143,7 +144,7 @@ class Thief:
             status=Status(int(str(found["status"]))),
             mandates=mandates,
             verdicts=[each for each in verdicts if each["sequence"] == found["sequence"]],
-            leaves=[dict(leaf) for leaf in leaves],
+            dossier=Dossier.parse(leaves),
             root=str(found["root"]),
         )
         return sealing.body() | {"sequence": found["sequence"]}
@@ -253,7 +254,7 @@ class Swapping(ApplicantClient):
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         answer = await super().request(method, path, body, signed_in=signed_in, headers=headers)
-        if path != "/api/applications":
+        if path != "/api/v1/applications":
             return answer
         row: Any = (await self._thief.world.rows("select * from application where id = %s", [answer["application"]]))[0]
         asked = {
@@ -289,7 +290,7 @@ async def problem_of(world: World, case: str) -> dict[str, Any]:
 
 def rooted(body: dict[str, Any]) -> dict[str, Any]:
     """A sheet's body with the root that its leaves have."""
-    return body | {"root": to_hex(dossier_tree(body["leaves"]).root)}
+    return body | {"root": to_hex(Dossier.parse(body["leaves"]).tree().root)}
 
 
 @contextmanager

@@ -8,33 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import sha256
-from orchestrator.domain.dossier import Dossier, entry, entry_of_hash
+from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.dossier import Dossier, new_leaf
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.merkle import verify
 
+ONE, TWO = to_hex(sha256(b"1")), to_hex(sha256(b"2"))
 KIND = st.sampled_from(["mandate", "situation", "form", "material:lease", "answer", "verdict", "credential"])
-ENTRIES = st.lists(st.builds(entry, KIND, st.binary(max_size=40)), min_size=1, max_size=20)
+ENTRIES = st.lists(st.builds(new_leaf, KIND, st.binary(min_size=32, max_size=32).map(to_hex)), min_size=1, max_size=20)
 
 
-def test_entry__same_content_twice__different_leaves() -> None:
-    one, two = entry("answer", b"x"), entry("answer", b"x")
-    assert one.content == two.content == sha256(b"x")
+def test_new_leaf__same_content_twice__different_leaves() -> None:
+    one, two = new_leaf("answer", ONE), new_leaf("answer", ONE)
+    assert to_hex(one.content) == to_hex(two.content) == ONE
     assert one.salt != two.salt
 
 
 @pytest.mark.parametrize(
     "kind", ["", "material", "material:", "material:a b", "note", "answer ", "material:" + "a" * 129]
 )
-def test_entry__unknown_kind__refused(kind: str) -> None:
+def test_new_leaf__unknown_kind__refused(kind: str) -> None:
     with pytest.raises(Invalid):
-        entry(kind, b"")
+        new_leaf(kind, ONE)
 
 
 @given(ENTRIES, ENTRIES)
-def test_with_entries__more_came__earlier_is_contained_and_root_moves(first: list, more: list) -> None:
+def test_contains__more_came__earlier_is_contained_and_root_moves(first: list, more: list) -> None:
     earlier = Dossier(tuple(first))
-    later = earlier.with_entries(more)
+    later = Dossier((*first, *more))
     assert later.contains(earlier)
     assert not earlier.contains(later)
     assert later.tree().root != earlier.tree().root
@@ -59,13 +60,15 @@ def test_parse__malformed__refused(value: list) -> None:
 
 
 def test_dossier__entry_twice__refused() -> None:
-    leaf = entry("form", b"1")
+    leaf = new_leaf("form", ONE)
     with pytest.raises(Invalid):
         Dossier((leaf, leaf))
 
 
-def test_find__by_kind_and_content__the_entry_or_none() -> None:
-    leaf = entry_of_hash("material:lease", sha256(b"pdf"))
-    dossier = Dossier((entry("form", b"pdf"), leaf))
-    assert dossier.find("material:lease", b"pdf") == leaf
-    assert dossier.find("answer", b"pdf") is None
+def test_holds__by_kind_and_hash__all_or_not() -> None:
+    dossier = Dossier((new_leaf("form", ONE), new_leaf("material:lease", ONE), new_leaf("material:lease", TWO)))
+    assert dossier.holds([("form", ONE), ("material:lease", TWO)])
+    assert dossier.holds([])
+    for missing in (("form", TWO), ("answer", ONE)):
+        assert not dossier.holds([("form", ONE), missing])
+    assert (dossier.contents("material:lease"), dossier.contents("answer")) == ([ONE, TWO], [])

@@ -70,7 +70,8 @@ async def test_sheets__many_cases__one_signature_in_batch_order(gallery: Approve
     verdicts = {entry["case"]: entry["verdict"] for entry in (await gallery.verdicts(*cases))["verdicts"]}
     statuses = [Status.APPROVED, Status.ACCEPTED, Status.RETURNED, Status.APPROVED, Status.APPROVED]
     transitions = [
-        gallery.transition(case, status, [verdicts[case.id]]) for case, status in zip(cases, statuses, strict=True)
+        await gallery.transition(case, status, [verdicts[case.id]])
+        for case, status in zip(cases, statuses, strict=True)
     ]
     transitions[4]["status"] = int(Status.REFUSED)
     before = int(time.time())
@@ -84,7 +85,7 @@ async def test_sheets__many_cases__one_signature_in_batch_order(gallery: Approve
 async def test_sheets__two_approvers__each_signs_with_all_verdicts(hall: Approvers) -> None:
     case = hall.file()
     verdicts = [(await hall.verdict(case, seat=seat))[1] for seat in (FIRE, HEALTH)]
-    transition = hall.transition(case, Status.APPROVED, verdicts)
+    transition = await hall.transition(case, Status.APPROVED, verdicts)
     for seat in (FIRE, HEALTH):
         sheet = await hall.sheets(transition, seat=seat)
         assert signer_of(hall, sheet, [transition]) == hall.consortium.seat(seat).signer
@@ -92,7 +93,7 @@ async def test_sheets__two_approvers__each_signs_with_all_verdicts(hall: Approve
 
 async def test_sheets__asked_again_for_the_same__signed_again(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    transition = gallery.transition(case, Status.APPROVED, [jws])
+    transition = await gallery.transition(case, Status.APPROVED, [jws])
     assert (await gallery.sheets(transition))["signed"] == [case.id]
     assert (await gallery.sheets(transition))["signed"] == [case.id]
 
@@ -100,8 +101,8 @@ async def test_sheets__asked_again_for_the_same__signed_again(gallery: Approvers
 async def test_sheets__second_approver_refuses__lead_does_not_approve(hall: Approvers) -> None:
     case = hall.file(materials=[paper("hygiene-test-report", issued_on="2020-01-01", result="pass")])
     verdicts = [(await hall.verdict(case, seat=seat))[1] for seat in (FIRE, HEALTH)]
-    assert await hall.sheet_refused(hall.transition(case, Status.APPROVED, verdicts), seat=FIRE) == "wrong-status"
-    returned = hall.transition(case, Status.RETURNED, verdicts)
+    assert await hall.sheet_refused(await hall.transition(case, Status.APPROVED, verdicts), seat=FIRE) == "wrong-status"
+    returned = await hall.transition(case, Status.RETURNED, verdicts)
     assert (await hall.sheets(returned, seat=HEALTH))["signed"] == [case.id]
 
 
@@ -109,7 +110,7 @@ async def test_sheets__accepted_by_another_than_the_lead__refused(hall: Approver
     case = hall.file()
     hall.answer(case, not_on_abnormal_list=False)
     verdicts = [(await hall.verdict(case, seat=seat))[1] for seat in (FIRE, HEALTH)]
-    accepted = hall.transition(case, Status.ACCEPTED, verdicts)
+    accepted = await hall.transition(case, Status.ACCEPTED, verdicts)
     assert await hall.sheet_refused(accepted, seat=HEALTH) == "not-lead"
     assert (await hall.sheets(accepted, seat=FIRE))["signed"] == [case.id]
 
@@ -125,7 +126,7 @@ async def test_sheets__every_seat_has_rotated_since__what_was_signed_before_stil
             keyset = replace(approvers.consortium.seat(number).keyset, keys=tuple(keys.public_jwks()))
             # Only the keys of this file: the chain key goes on signing log heads.
             approvers.consortium.chain.admit(keyset, approvers.consortium.keys[number], at=at)
-        transition = approvers.transition(decided, Status.APPROVED, [approval])
+        transition = await approvers.transition(decided, Status.APPROVED, [approval])
         assert (await approvers.sheets(transition))["signed"] == [decided.id]
         answer = await approvers.verdicts(case)
         assert peek_jws(answer["verdicts"][0]["verdict"])[1]["outcome"] == "approve"
@@ -141,15 +142,15 @@ async def test_sheets__every_seat_has_rotated_since__what_was_signed_before_stil
 async def test_sheets__status_other_than_the_verdicts__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     for status in (Status.ACCEPTED, Status.RETURNED, Status.REFUSED):
-        assert await gallery.sheet_refused(gallery.transition(case, status, [jws])) == "wrong-status"
-    assert (await gallery.sheets(gallery.transition(case, Status.APPROVED, [jws])))["signed"] == [case.id]
+        assert await gallery.sheet_refused(await gallery.transition(case, status, [jws])) == "wrong-status"
+    assert (await gallery.sheets(await gallery.transition(case, Status.APPROVED, [jws])))["signed"] == [case.id]
 
 
 async def test_sheets__asker_is_not_the_operator__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     async with gallery.client(TAX) as tax:
         (sheet,) = await tax.sheets(
-            gallery.consortium.seat(gallery.lead), [gallery.transition(case, Status.APPROVED, [jws])]
+            gallery.consortium.seat(gallery.lead), [await gallery.transition(case, Status.APPROVED, [jws])]
         )
     assert (sheet["signature"], sheet["refused"][0]["code"]) == ("", "asker-not-named")
 
@@ -162,14 +163,16 @@ async def test_sheets__verdict_missing_or_not_on_this__refused(hall: Approvers) 
         {"iss": seat_ref(HEALTH), "case": case.id}, typ="lianban-verdict+jwt", key=hall.consortium.keys[0].evidence
     )
     for verdicts in ([fire], [health], [], [fire, stranger], [fire, forged], [fire, fire], [fire, "no jws"]):
-        transition = hall.transition(case, Status.APPROVED, verdicts, leaves=[leaf("answer", "0x" + "11" * 32)])
+        transition = await hall.transition(case, Status.APPROVED, verdicts, leaves=[leaf("answer", "0x" + "11" * 32)])
         assert await hall.sheet_refused(transition, seat=FIRE) == "verdict-missing"
     case.sequence = 2
-    assert await hall.sheet_refused(hall.transition(case, Status.APPROVED, [fire, health])) == "verdict-missing"
-    assert await hall.sheet_refused(hall.transition(other, Status.APPROVED, [fire, health])) == "verdict-missing"
+    assert await hall.sheet_refused(await hall.transition(case, Status.APPROVED, [fire, health])) == "verdict-missing"
+    assert await hall.sheet_refused(await hall.transition(other, Status.APPROVED, [fire, health])) == "verdict-missing"
     amended = hall.amend(case, form=hall.service.form)
     amended.sequence = 1
-    assert await hall.sheet_refused(hall.transition(amended, Status.APPROVED, [fire, health])) == "verdict-missing"
+    assert (
+        await hall.sheet_refused(await hall.transition(amended, Status.APPROVED, [fire, health])) == "verdict-missing"
+    )
 
 
 async def test_sheets__verdict_replaced_meanwhile__refused(gallery: Approvers) -> None:
@@ -177,17 +180,17 @@ async def test_sheets__verdict_replaced_meanwhile__refused(gallery: Approvers) -
     gallery.say(case, "E06.company", attempt=2)
     verdict, newer = await gallery.verdict(case)
     assert (verdict.outcome, newer == jws) == ("approve", False)
-    assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws])) == "verdict-changed"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws])) == "verdict-changed"
     # Nor is the older one slipped in before the newer one.
-    both = gallery.transition(case, Status.APPROVED, [jws, newer])
+    both = await gallery.transition(case, Status.APPROVED, [jws, newer])
     assert await gallery.sheet_refused(both) == "verdict-changed"
-    assert (await gallery.sheets(gallery.transition(case, Status.APPROVED, [newer])))["signed"] == [case.id]
+    assert (await gallery.sheets(await gallery.transition(case, Status.APPROVED, [newer])))["signed"] == [case.id]
 
 
 async def test_sheets__never_judged_here__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     await gallery.seats[gallery.lead].store.rows("delete from verdict where case_id = %s", [case.id])
-    assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws])) == "verdict-changed"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws])) == "verdict-changed"
 
 
 async def test_sheets__evidence_too_old_by_now__items_named(gallery: Approvers) -> None:
@@ -195,7 +198,7 @@ async def test_sheets__evidence_too_old_by_now__items_named(gallery: Approvers) 
     gallery.say(case, "E09.premises", age=3_599)
     _, jws = await gallery.verdict(case)
     await asyncio.sleep(2.1)
-    sheet = await gallery.sheets(gallery.transition(case, Status.APPROVED, [jws]))
+    sheet = await gallery.sheets(await gallery.transition(case, Status.APPROVED, [jws]))
     assert [(entry["code"], entry["items"]) for entry in sheet["refused"]] == [("stale-evidence", ["E09.premises"])]
 
 
@@ -209,7 +212,10 @@ async def test_sheets__mandate_forged_or_of_another_case__refused(gallery: Appro
         (other.mandates, "wrong-case"),
         ([*case.mandates, other.newest], "broken-chain"),
     ):
-        assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws], mandates=mandates)) == code
+        assert (
+            await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws], mandates=mandates))
+            == code
+        )
 
 
 async def test_sheets__mandate_for_another_ledger__refused(gallery: Approvers) -> None:
@@ -217,7 +223,7 @@ async def test_sheets__mandate_for_another_ledger__refused(gallery: Approvers) -
     ledger = gallery.consortium.chain.domain("CaseLedger")
     elsewhere = ChainRef(id=ledger.chain_id + 1, ledger=ledger.contract)
     case = gallery.amend(gallery.file(chain=elsewhere, answered=False), kind="withdrawal", chain=elsewhere)
-    assert await gallery.sheet_refused(gallery.transition(case, Status.WITHDRAWN, [])) == "wrong-chain"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.WITHDRAWN, [])) == "wrong-chain"
 
 
 async def test_sheets__binding_other_than_the_mandates__refused(gallery: Approvers) -> None:
@@ -231,51 +237,73 @@ async def test_sheets__binding_other_than_the_mandates__refused(gallery: Approve
         providers=binding.providers,
     )
     for number, code in ((other.number, "wrong-binding"), (4711, "unknown-binding")):
-        assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws], binding=number)) == code
+        assert (
+            await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws], binding=number)) == code
+        )
 
 
 async def test_sheets__root_is_not_the_leaves__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    good = gallery.transition(case, Status.APPROVED, [jws])
+    good = await gallery.transition(case, Status.APPROVED, [jws])
     extra = [*good["leaves"], leaf("answer", "0x" + "11" * 32)]
     twice = [*good["leaves"], good["leaves"][0]]
     assert await gallery.sheet_refused(good | {"leaves": extra}) == "wrong-root"
     assert await gallery.sheet_refused(good | {"root": "0x" + "00" * 32}) == "wrong-root"
-    assert await gallery.sheet_refused(good | {"leaves": twice}) == "wrong-root"
+    assert await gallery.sheet_refused(good | {"leaves": twice}) == "bad-dossier"
 
 
-async def test_sheets__dossier_lacks_mandate_or_verdict__refused(gallery: Approvers) -> None:
-    case, jws = await approved(gallery)
-    good = gallery.transition(case, Status.APPROVED, [jws])
-    for kind in ("mandate", "verdict"):
-        leaves = [each for each in good["leaves"] if each["kind"] != kind]
+async def test_sheets__dossier_lacks_what_the_case_rests_on__refused(gallery: Approvers) -> None:
+    case = gallery.file(materials=[paper("premises-proof")])
+    jws = (await gallery.verdict(case))[1]
+    good = await gallery.transition(case, Status.APPROVED, [jws])
+    kinds = {each["kind"] for each in good["leaves"]}
+    assert kinds >= {"mandate", "situation", "form", "material:premises-proof", "answer", "verdict", "credential"}
+    for one in good["leaves"]:
+        leaves = [each for each in good["leaves"] if each != one]
         assert await gallery.sheet_refused(good | {"leaves": leaves, "root": root_of(leaves)}) == "dossier-incomplete"
         # Under another kind it does not count.
-        renamed = [each | {"kind": "answer"} if each["kind"] == kind else each for each in good["leaves"]]
+        renamed = [*leaves, one | {"kind": "revocation"}]
         assert await gallery.sheet_refused(good | {"leaves": renamed, "root": root_of(renamed)}) == "dossier-incomplete"
+    assert (await gallery.sheets(good))["signed"] == [case.id]
+
+
+async def test_sheets__credential_other_than_the_one_issued__refused(hall: Approvers) -> None:
+    case = hall.file()
+    verdicts = [(await hall.verdict(case, seat=seat))[1] for seat in (FIRE, HEALTH)]
+    good = await hall.transition(case, Status.APPROVED, verdicts)
+    others = [each for each in good["leaves"] if each["kind"] != "credential"]
+    foreign = leaf("credential", "0x" + "11" * 32)
+    for leaves, seats in (([*others, foreign], [FIRE]), ([*good["leaves"], foreign], [FIRE, HEALTH])):
+        for seat in seats:
+            bent = good | {"leaves": leaves, "root": root_of(leaves)}
+            assert await hall.sheet_refused(bent, seat=seat) == "dossier-incomplete"
+    for seat in (FIRE, HEALTH):
+        assert (await hall.sheets(good, seat=seat))["signed"] == [case.id]
 
 
 async def test_sheets__dossier_lost_what_it_held__refused(gallery: Approvers) -> None:
     case = gallery.file()
     gallery.answer(case, scope_covers=False)
     _, first = await gallery.verdict(case)
-    returned = gallery.transition(case, Status.RETURNED, [first])
+    returned = await gallery.transition(case, Status.RETURNED, [first])
     assert (await gallery.sheets(returned))["signed"] == [case.id]
     supplemented = gallery.amend(case)
     supplemented.sequence = 2
     gallery.answer(supplemented)
     _, second = await gallery.verdict(supplemented)
-    shrunk = gallery.transition(supplemented, Status.APPROVED, [second])
+    shrunk = await gallery.transition(supplemented, Status.APPROVED, [second])
     assert await gallery.sheet_refused(shrunk) == "dossier-shrunk"
-    resalted = gallery.transition(supplemented, Status.APPROVED, [second], before=[leaf("verdict", jws_hash(first))])
+    resalted = await gallery.transition(
+        supplemented, Status.APPROVED, [second], before=[leaf("verdict", jws_hash(first))]
+    )
     assert await gallery.sheet_refused(resalted) == "dossier-shrunk"
-    grown = gallery.transition(supplemented, Status.APPROVED, [second], before=returned["leaves"])
+    grown = await gallery.transition(supplemented, Status.APPROVED, [second], before=returned["leaves"])
     assert (await gallery.sheets(grown))["signed"] == [case.id]
 
 
 async def test_sheets__body_of_another_shape__refused_as_a_whole(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    good = gallery.transition(case, Status.APPROVED, [jws])
+    good = await gallery.transition(case, Status.APPROVED, [jws])
     bends: list[dict[str, Any]] = [
         {"status": 0},
         {"status": 7},
@@ -297,14 +325,14 @@ async def test_sheets__body_of_another_shape__refused_as_a_whole(gallery: Approv
 
 async def other_outcome(gallery: Approvers, case: Filed, jws: str) -> dict[str, Any]:
     """The same status with another dossier: another outcome all the same."""
-    first = gallery.transition(case, Status.APPROVED, [jws])
+    first = await gallery.transition(case, Status.APPROVED, [jws])
     leaves = [*first["leaves"], leaf("answer", "0x" + "22" * 32)]
     return first | {"leaves": leaves, "root": root_of(leaves)}
 
 
 async def test_sheets__other_outcome_while_the_first_can_land__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    assert (await gallery.sheets(gallery.transition(case, Status.APPROVED, [jws])))["signed"] == [case.id]
+    assert (await gallery.sheets(await gallery.transition(case, Status.APPROVED, [jws])))["signed"] == [case.id]
     other = await other_outcome(gallery, case, jws)
     assert await gallery.sheet_refused(other) == "other-outcome"
     await expire(gallery, case, seconds=-5)  # past its end, but not by as much as clocks may differ
@@ -313,17 +341,17 @@ async def test_sheets__other_outcome_while_the_first_can_land__refused(gallery: 
 
 async def test_sheets__other_outcome_after_the_first_expired__signed(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    await gallery.sheets(gallery.transition(case, Status.APPROVED, [jws]))
+    await gallery.sheets(await gallery.transition(case, Status.APPROVED, [jws]))
     await expire(gallery, case)
     other = await other_outcome(gallery, case, jws)
     assert (await gallery.sheets(other))["signed"] == [case.id]
     # From here on the second one holds.
-    assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws])) == "other-outcome"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws])) == "other-outcome"
 
 
 async def test_sheets__case_twice_in_one_request__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    one, other = gallery.transition(case, Status.APPROVED, [jws]), await other_outcome(gallery, case, jws)
+    one, other = await gallery.transition(case, Status.APPROVED, [jws]), await other_outcome(gallery, case, jws)
     with pytest.raises(Invalid) as error:
         await gallery.sheets(one, other)
     assert error.value.field == "cases"
@@ -344,24 +372,24 @@ async def test_sheets__many_outcomes_at_once__one_is_signed(gallery: Approvers) 
 
 async def test_sheets__withdrawn_without_the_applicant__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    assert await gallery.sheet_refused(gallery.transition(case, Status.WITHDRAWN, [jws])) == "not-withdrawn"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.WITHDRAWN, [jws])) == "not-withdrawn"
     forged = gallery.amend(case, kind="withdrawal", key=gallery.consortium.keys[0].request)
-    assert await gallery.sheet_refused(gallery.transition(forged, Status.WITHDRAWN, [])) == "forged-mandate"
+    assert await gallery.sheet_refused(await gallery.transition(forged, Status.WITHDRAWN, [])) == "forged-mandate"
 
 
 async def test_sheets__withdrawn__nothing_else_from_then_on(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     withdrawn = gallery.amend(case, kind="withdrawal")
-    assert await gallery.sheet_refused(gallery.transition(withdrawn, Status.APPROVED, [jws])) == "withdrawn"
-    assert (await gallery.sheets(gallery.transition(withdrawn, Status.WITHDRAWN, [])))["signed"] == [case.id]
+    assert await gallery.sheet_refused(await gallery.transition(withdrawn, Status.APPROVED, [jws])) == "withdrawn"
+    assert (await gallery.sheets(await gallery.transition(withdrawn, Status.WITHDRAWN, [])))["signed"] == [case.id]
     await expire(gallery, case)
     # The withdrawal that this seat has seen cannot be left out again.
-    assert await gallery.sheet_refused(gallery.transition(case, Status.APPROVED, [jws])) == "withdrawn"
+    assert await gallery.sheet_refused(await gallery.transition(case, Status.APPROVED, [jws])) == "withdrawn"
 
 
 async def test_sheets__withdrawn_to_another_than_the_lead__refused(hall: Approvers) -> None:
     withdrawn = hall.amend(hall.file(answered=False), kind="withdrawal")
-    transition = hall.transition(withdrawn, Status.WITHDRAWN, [])
+    transition = await hall.transition(withdrawn, Status.WITHDRAWN, [])
     assert await hall.sheet_refused(transition, seat=HEALTH) == "not-withdrawn"
     assert (await hall.sheets(transition, seat=FIRE))["signed"] == [withdrawn.id]
 
@@ -371,7 +399,7 @@ async def test_sheets__withdrawn_by_a_suspended_identity_seat__refused(gallery: 
     identity, chain = gallery.consortium.binding.identity, gallery.consortium.chain
     chain.suspend(identity)
     try:
-        transition = gallery.transition(withdrawn, Status.WITHDRAWN, [])
+        transition = await gallery.transition(withdrawn, Status.WITHDRAWN, [])
         assert await gallery.sheet_refused(transition) == "identity-suspended"
     finally:
         chain.suspend(identity, active=True)
@@ -387,15 +415,16 @@ def order_of(approvers: Approvers, case: str, sequence: int, *, seat: int | None
     return sign_jws(payload, typ=REVOCATION_TYP, key=approvers.consortium.keys[number].evidence)
 
 
-def revocation(approvers: Approvers, case: Filed, order: str | None, **changes: Any) -> dict[str, Any]:
+async def revocation(approvers: Approvers, case: Filed, order: str | None, **changes: Any) -> dict[str, Any]:
+    approvers.consortium.chain.settle(case.id, Status.APPROVED, 1, approvers.consortium.binding.number)
     before = [leaf("revocation", jws_hash(order))] if order is not None else []
-    return approvers.transition(case, Status.REVOKED, [], before=before, order=order, **changes)
+    return await approvers.transition(case, Status.REVOKED, [], before=before, order=order, **changes)
 
 
 async def test_sheets__revoked_by_the_leads_order__signed(gallery: Approvers) -> None:
     case = gallery.file(answered=False)
     case.sequence = 2
-    transition = revocation(gallery, case, order_of(gallery, case.id, 2))
+    transition = await revocation(gallery, case, order_of(gallery, case.id, 2))
     assert (await gallery.sheets(transition))["signed"] == [case.id]
 
 
@@ -409,21 +438,22 @@ async def test_sheets__revoked_without_a_good_order__refused(hall: Approvers) ->
         (order_of(hall, case.id, 2, seat=HEALTH), "bad-signature"),
         (order_of(hall, case.id, 2, seat=0), "bad-signature"),
     ):
-        assert await hall.sheet_refused(revocation(hall, case, order), seat=FIRE) == code
-    not_lead = revocation(hall, case, order_of(hall, case.id, 2, seat=HEALTH))
+        assert await hall.sheet_refused(await revocation(hall, case, order), seat=FIRE) == code
+    not_lead = await revocation(hall, case, order_of(hall, case.id, 2, seat=HEALTH))
     assert await hall.sheet_refused(not_lead, seat=HEALTH) == "no-order"
 
 
 async def test_sheets__order_not_in_the_dossier__refused(gallery: Approvers) -> None:
     case = gallery.file(answered=False)
     case.sequence = 2
-    bare = gallery.transition(case, Status.REVOKED, [], order=order_of(gallery, case.id, 2))
+    gallery.consortium.chain.settle(case.id, Status.APPROVED, 1, gallery.consortium.binding.number)
+    bare = await gallery.transition(case, Status.REVOKED, [], order=order_of(gallery, case.id, 2))
     assert await gallery.sheet_refused(bare) == "dossier-incomplete"
 
 
 async def test_sheets__replayed_request__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    body = {"cases": [gallery.transition(case, Status.APPROVED, [jws])]}
+    body = {"cases": [await gallery.transition(case, Status.APPROVED, [jws])]}
     request = sign_request(
         {"body": to_hex(sha256(canonical(body)))},
         "sheets",

@@ -18,7 +18,7 @@ from orchestrator.pipeline.gather import open_claims
 from orchestrator.pipeline.intake import questions_of
 from orchestrator.pipeline.post import _batch
 from orchestrator.pipeline.push import due, prefill
-from orchestrator.pipeline.seal import dossier_tree, signers_of
+from orchestrator.pipeline.seal import signers_of
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.ports import BindingView
 from orchestrator.protocol.question import question_id
@@ -230,11 +230,3 @@ def test_batch__any_sheets__canonical_order_and_each_covers_its_own(
     for part, some in zip(parts, chosen, strict=True):
         covered = {transitions[place] for place in part.covers}
         assert {(to_hex(each.case_id), to_hex(each.root), each.step) for each in covered} == set(some)
-
-
-def test_dossier_tree__order_of_rows__does_not_matter() -> None:
-    rows = [
-        {"kind": "answer", "salt": to_hex(bytes([n]) * 32), "content": to_hex(bytes([n + 9]) * 32)} for n in range(5)
-    ]
-    assert dossier_tree(rows).root == dossier_tree(rows[::-1]).root
-    assert dossier_tree(rows).root != dossier_tree(rows[1:]).root
