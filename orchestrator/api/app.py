@@ -42,7 +42,7 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> Fast
         lifespan=lifespan,
         docs_url=None,  # it would load scripts from elsewhere; the portal renders the document itself
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url="/api/v1/openapi.json",
         responses={"default": problems.DESCRIBED},
     )
     problems.install(app, body_limit=API_BODY_LIMIT)

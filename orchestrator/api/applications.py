@@ -76,7 +76,7 @@ class SignedIn(BaseModel):
     kind: Literal["grant", "amendment", "withdrawal"] | None = None
 
 
-@router.post("/api/login")
+@router.post("/api/v1/login")
 async def login(request: Request, response: Response, state: Current) -> SignIn:
     """Begins a sign-in at the identity seat."""
     pushed = await state.identity.push(None)
@@ -96,7 +96,7 @@ async def login(request: Request, response: Response, state: Current) -> SignIn:
     return SignIn(authorize_url=pushed.authorize_url)
 
 
-@router.post("/api/logout", status_code=204)
+@router.post("/api/v1/logout", status_code=204)
 async def logout(state: Current, principal: Applicant) -> Response:
     """Ends a session."""
     async with state.context.pool.connection() as connection:
@@ -106,7 +106,7 @@ async def logout(state: Current, principal: Applicant) -> Response:
     return response
 
 
-@router.post("/api/applications", status_code=201)
+@router.post("/api/v1/applications", status_code=201)
 async def apply(
     body: NewApplication,
     state: Current,
@@ -125,7 +125,7 @@ async def apply(
     return await _once(state, principal.subject, idempotency_key, body, row, previous=None)
 
 
-@router.post("/api/cases/{case}/amendments", status_code=201)
+@router.post("/api/v1/cases/{case}/amendments", status_code=201)
 async def amend(
     case: str,
     body: Content,
@@ -145,7 +145,7 @@ async def amend(
     return await _once(state, principal.subject, idempotency_key, body, row, previous=previous)
 
 
-@router.post("/api/cases/{case}/withdrawals", status_code=201)
+@router.post("/api/v1/cases/{case}/withdrawals", status_code=201)
 async def withdraw(
     case: str,
     state: Current,

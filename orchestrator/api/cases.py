@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from orchestrator.api.cursors import Cursor, Limit, cursor_of, read_cursor
 from orchestrator.api.deadlines import deadlines
 from orchestrator.api.principals import Anybody, Applicant, Current, Principal
 from orchestrator.api.state import State
@@ -26,7 +27,7 @@ from orchestrator.store import applications, batches, cases, evidence
 from orchestrator.store.cases import CaseRow
 from orchestrator.store.evidence import QuestionRow
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api/v1")
 
 STATUS_NAMES = {
     Status.NONE: ("办理中", "in progress"),
@@ -56,19 +57,19 @@ async def me(state: Current, principal: Anybody) -> dict[str, Any]:
 
 
 @router.get("/cases")
-async def list_cases(state: Current, principal: Anybody) -> dict[str, Any]:
-    """One's own cases; for operators and auditors the newest of all."""
+async def list_cases(state: Current, principal: Anybody, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    """One's own cases, newest first; for operators and auditors everybody's. `next` is the cursor of the following page."""
+    subject = principal.subject if principal.role == "applicant" else None
     async with state.context.pool.connection() as connection:
-        if principal.role == "applicant":
-            rows = await cases.of_subject(connection, principal.subject)
-        else:
-            rows = await cases.all_cases(connection)
-    until = await deadlines(state, rows)
+        rows = await cases.newest(connection, subject=subject, limit=limit + 1, before=read_cursor(cursor))
+    page = rows[:limit]
+    until = await deadlines(state, page)
     found = []
-    for row in rows:
+    for row in page:
         scenario = await state.context.definitions.get(row.version)
         found.append(_head(row, scenario, until[row.id]))
-    return {"cases": found}
+    more = cursor_of(page[-1].submitted_at, page[-1].id) if len(rows) > limit else None
+    return {"cases": found, "next": more}
 
 
 @router.get("/cases/{case}")

@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from orchestrator.api.cursors import Cursor, Limit, cursor_of, read_cursor
 from orchestrator.api.principals import Current, Operator, Overseer
 from orchestrator.domain.errors import Unavailable
 from orchestrator.pipeline.post import resend
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/health")
@@ -62,16 +63,23 @@ async def stages(state: Current, _principal: Overseer) -> dict[str, Any]:
 
 
 @router.get("/operations/batches")
-async def batches(state: Current, _principal: Overseer) -> dict[str, Any]:
-    """The newest transactions and what they cost."""
+async def batches(state: Current, _principal: Overseer, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    """Transactions, newest first, and what they cost. `next` is the cursor of the following page."""
+    before = read_cursor(cursor)
     async with state.context.pool.connection() as connection:
-        cursor = await connection.execute(
+        found = await connection.execute(
             """
             select b.id, b.state, b.nonce, b.tx_hash, b.block, b.gas_used, b.created_at, count(t.case_id) as transitions
-            from batch b left join transition t on t.batch = b.id group by b.id order by b.id desc limit 100
-            """
+            from batch b left join transition t on t.batch = b.id
+            where %(moment)s::timestamptz is null or (b.created_at, b.tx_hash) < (%(moment)s, %(name)s)
+            group by b.id order by b.created_at desc, b.tx_hash desc limit %(limit)s
+            """,
+            {"moment": before[0] if before else None, "name": before[1] if before else None, "limit": limit + 1},
         )
-        return {"batches": await cursor.fetchall()}
+        rows = await found.fetchall()
+    page = rows[:limit]
+    more = cursor_of(page[-1]["created_at"], page[-1]["tx_hash"]) if len(rows) > limit else None
+    return {"batches": page, "next": more}
 
 
 @router.get("/operations/heads")

@@ -64,7 +64,7 @@ async def require_principal(
             "请先登录",
             detail_en="Sign in first",
             code="not-signed-in",
-            remedy="从 /api/login 经身份席位登录 / sign in through /api/login",
+            remedy="从 /api/v1/login 经身份席位登录 / sign in through /api/v1/login",
         )
     return principal
 

@@ -16,7 +16,7 @@ from orchestrator.domain.plan import Plan, plan
 from orchestrator.domain.scenario import Scenario
 from orchestrator.protocol.ports import BindingView
 
-router = APIRouter(prefix="/api/scenarios")
+router = APIRouter(prefix="/api/v1/scenarios")
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 

@@ -21,19 +21,21 @@ class State:
     identity: IdentityClient
     operator: int
     """Our seat."""
+    region: str
+    """The region that we serve, six digits."""
 
     async def current(self, scenario: str) -> tuple[Scenario, BindingView]:
-        """The newest live binding of a scenario that we operate, with its version. Raises Invalid when there is none."""
+        """The newest live binding of a scenario that we operate in our region, with its version. Raises Invalid when there is none."""
         known = await self.context.definitions.refresh()
         for binding in reversed(await self.context.view.bindings()):
             found = known.get(binding.version)
-            if binding.live and binding.operator == self.operator and found is not None and found.id == scenario:
+            if self._ours(binding) and found is not None and found.id == scenario:
                 return found, binding
         raise Invalid(
             field="scenario",
             detail="没有这个场景,或尚未落地",
             detail_en="There is no such scenario, or it is not bound here",
-            remedy="见 GET /api/scenarios / see GET /api/scenarios",
+            remedy="见 GET /api/v1/scenarios / see GET /api/v1/scenarios",
             code="unknown-scenario",
         )
 
@@ -43,9 +45,12 @@ class State:
         newest: dict[str, tuple[Scenario, BindingView]] = {}
         for binding in await self.context.view.bindings():
             found = known.get(binding.version)
-            if binding.live and binding.operator == self.operator and found is not None:
+            if self._ours(binding) and found is not None:
                 newest[found.id] = (found, binding)
         return [newest[name] for name in sorted(newest)]
+
+    def _ours(self, binding: BindingView) -> bool:
+        return binding.live and binding.operator == self.operator and binding.region == self.region
 
 
 def state_of(request: Request) -> State:

@@ -68,33 +68,33 @@ class ApplicantClient:
 
     async def sign_in(self) -> None:
         """Signs in through the identity seat."""
-        begun = await self.request("POST", "/api/login", signed_in=False)
+        begun = await self.request("POST", "/api/v1/login", signed_in=False)
         await self._return((await self._person.sign_in(begun["authorize_url"])).url)
 
     async def plan(self, walk: Walk) -> dict[str, Any]:
         """What the situation means, before anything is asked."""
-        return await self.request("POST", f"/api/scenarios/{walk.scenario}/plan", {"answers": walk.answers})
+        return await self.request("POST", f"/api/v1/scenarios/{walk.scenario}/plan", {"answers": walk.answers})
 
     async def apply(self, walk: Walk, materials: Sequence[str]) -> str:
         """Prepares, authorises and submits with these materials; returns the case id."""
         content = await self._content(walk, materials)
-        begun = await self.request("POST", "/api/applications", {"scenario": walk.scenario, **content})
+        begun = await self.request("POST", "/api/v1/applications", {"scenario": walk.scenario, **content})
         return str((await self._authorise(begun["authorize_url"], walk, content))["case"])
 
     async def amend(self, case: str, walk: Walk, materials: Sequence[str]) -> None:
         """Supplements or changes a case: all materials that it now has, and the answers as they are now."""
         content = await self._content(walk, materials)
-        begun = await self.request("POST", f"/api/cases/{case}/amendments", content)
+        begun = await self.request("POST", f"/api/v1/cases/{case}/amendments", content)
         await self._authorise(begun["authorize_url"], walk, content)
 
     async def withdraw(self, case: str) -> None:
         """Withdraws a case."""
-        begun = await self.request("POST", f"/api/cases/{case}/withdrawals")
+        begun = await self.request("POST", f"/api/v1/cases/{case}/withdrawals")
         await self._return((await self._person.authorise(begun["authorize_url"])).url)
 
     async def case(self, case: str) -> dict[str, Any]:
         """The case as the portal shows it."""
-        return await self.request("GET", f"/api/cases/{case}")
+        return await self.request("GET", f"/api/v1/cases/{case}")
 
     async def settled(self, case: str, *, after: int = 0, timeout: float = 60.0) -> dict[str, Any]:
         """Waits until the case has settled with a sequence above `after`. Raises Unavailable when it takes too long."""
@@ -108,7 +108,7 @@ class ApplicantClient:
 
     async def credential(self, case: str) -> tuple[str, list[str]]:
         """The credential's signed part and its opened disclosures."""
-        found = await self.request("GET", f"/api/cases/{case}/credential")
+        found = await self.request("GET", f"/api/v1/cases/{case}/credential")
         credential = Credential(jwt=found["jwt"], sealed=found["sealed"])
         return credential.jwt, open_credential(credential, case, self.delivery)
 
@@ -132,7 +132,7 @@ class ApplicantClient:
         return answer
 
     async def _content(self, walk: Walk, materials: Sequence[str]) -> dict[str, Any]:
-        shown = await self.request("GET", f"/api/scenarios/{walk.scenario}")
+        shown = await self.request("GET", f"/api/v1/scenarios/{walk.scenario}")
         recipients = {int(seat): jwk for seat, jwk in shown["recipients"].items()}
         sealed: list[SealedMaterial] = [
             seal_material(

@@ -165,7 +165,7 @@ class Walker:
         """Scenarios pushed for this case; waits a little for those that are expected."""
         end = time.monotonic() + (10 if walked.applicant.pushes else 0)
         while True:
-            notices = (await client.request("GET", "/api/me"))["notices"]
+            notices = (await client.request("GET", "/api/v1/me"))["notices"]
             found = tuple(
                 each["target"] for each in notices if each["case_id"] == walked.case and each["target"] is not None
             )

@@ -214,7 +214,7 @@ def _start(
         Service(
             name="portal",
             arguments=("portal",),
-            health_url=f"{settings.portal_url()}/api/health",
+            health_url=f"{settings.portal_url()}/api/v1/health",
             environment=environment,
         ),
     ]

@@ -87,7 +87,7 @@ async def supplement(case: str, request: Request, state: Current, who: Applicant
         query=query_of(answered.values),
         answers=answered.values,
         slots=slots(made, wanted=wanted, offered=offered),
-        post_to=f"/api/cases/{case}/amendments",
+        post_to=f"/api/v1/cases/{case}/amendments",
         case={"id": case, "delivery": row.delivery["x"], "form": row.form["hash"] if row.form else ""},
     )
 

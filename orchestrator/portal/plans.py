@@ -91,8 +91,8 @@ async def view_plan(state: State, scenario: Scenario, binding: BindingView, answ
 
 
 def _line(material: Material, made: Plan, asked_of: Mapping[str, Words]) -> MaterialLine:
-    supplied = [] if material.id in made.materials_after else [asked_of.get(item) for item in material.replaced_by]
-    unique = {str(name["zh"]): name for name in supplied if name is not None}
+    supplied = [asked_of[item] for item in material.replaced_by if item in asked_of]
+    unique = {name["zh"]: name for name in supplied}
     return MaterialLine(
         material=material, supplied_by=tuple(unique.values()), on_form=material.answered_by in made.form
     )

@@ -103,7 +103,7 @@ async def apply(scenario: str, request: Request, state: Current, who: Visitor) -
         query=query,
         answers=answered.values,
         slots=slots(made),
-        post_to="/api/applications",
+        post_to="/api/v1/applications",
         case=None,
     )
 

@@ -106,7 +106,7 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
     )
 
 
-@router.get("/api/docs")
+@router.get("/api/v1/docs")
 async def api_docs(request: Request, who: Visitor) -> Response:
     """The API's operations, from its own OpenAPI document; nothing is loaded from elsewhere."""
     document = request.app.openapi()

@@ -254,17 +254,21 @@ async def many(connection: Connection, case_ids: Sequence[str]) -> list[CaseRow]
     return [_case(row) for row in await cursor.fetchall()]
 
 
-async def of_subject(connection: Connection, subject: str, *, limit: int = 100) -> list[CaseRow]:
-    """A person's own cases, newest first."""
+async def newest(
+    connection: Connection, *, subject: str | None, limit: int, before: tuple[datetime, str] | None = None
+) -> list[CaseRow]:
+    """Cases, newest first: those of one person, or everybody's when `subject` is None; with `before`, those that come
+    after the case submitted at that moment and with that id."""
+    moment, case_id = before if before is not None else (None, None)
     cursor = await connection.execute(
-        f"select {COLUMNS} from case_file c where c.subject = %s order by submitted_at desc limit %s", [subject, limit]
+        f"""
+        select {COLUMNS} from case_file c
+        where (%(subject)s::text is null or c.subject = %(subject)s)
+          and (%(moment)s::timestamptz is null or (c.submitted_at, c.id) < (%(moment)s, %(id)s))
+        order by c.submitted_at desc, c.id desc limit %(limit)s
+        """,
+        {"subject": subject, "moment": moment, "id": case_id, "limit": limit},
     )
-    return [_case(row) for row in await cursor.fetchall()]
-
-
-async def all_cases(connection: Connection, *, limit: int = 200) -> list[CaseRow]:
-    """Every case, newest first: what an operator or auditor sees."""
-    cursor = await connection.execute(f"select {COLUMNS} from case_file c order by submitted_at desc limit %s", [limit])
     return [_case(row) for row in await cursor.fetchall()]
 
 

@@ -77,7 +77,7 @@ async def test_supplement__after_a_return__same_case_goes_on(world: World) -> No
         approved = await world.officers_decide(client, accepted, "approve")
         assert (approved["status"], approved["sequence"]) == (Status.APPROVED, 3)
         assert (await world.on_chain(case))[:2] == (Status.APPROVED, 3)
-        assert len((await client.request("GET", f"/api/cases/{case}/documents"))["mandates"]) == 2
+        assert len((await client.request("GET", f"/api/v1/cases/{case}/documents"))["mandates"]) == 2
 
 
 async def test_amend__declared_household_was_wrong__plan_and_materials_of_the_other_situation(world: World) -> None:
@@ -131,13 +131,13 @@ async def test_decide__refusal_by_rules__officer_confirms_and_remedies_are_named
 async def test_revoke__approved_case__credential_and_ledger_say_so(world: World) -> None:
     async with world.applied("gallery-leased-passes") as (client, case, _):
         await settled(client, case)
-        before = await client.request("GET", f"/api/cases/{case}/credential")
+        before = await client.request("GET", f"/api/v1/cases/{case}/credential")
         assert before["status"] == Status.APPROVED
         await world.officers[CULTURE].revoke(case, "备案信息虚假")
         revoked = await settled(client, case, after=1)
         assert (revoked["status"], revoked["sequence"]) == (Status.REVOKED, 2)
         assert (await world.on_chain(case))[:2] == (Status.REVOKED, 2)
-        after = await client.request("GET", f"/api/cases/{case}/credential")
+        after = await client.request("GET", f"/api/v1/cases/{case}/credential")
         assert (after["status"], after["jwt"]) == (Status.REVOKED, before["jwt"])
 
 
@@ -159,7 +159,7 @@ async def test_deadline__returned_for_days__pauses(world: World) -> None:
         await client.amend(case, applicant.walk, [*applicant.plan.materials_after, *applicant.brings])
         going_on = await settled(client, case, after=1)
         assert not going_on["deadline"]["paused"]
-        listed = (await client.request("GET", "/api/cases"))["cases"]
+        listed = (await client.request("GET", "/api/v1/cases"))["cases"]
         mine = next(each for each in listed if each["id"] == case)
         assert mine["deadline"] == going_on["deadline"]
 
@@ -183,9 +183,9 @@ async def test_push__registration_approved__benefit_claim_reaches_the_holder_alo
         mine = await notices(client, case)
         assert [each["target"] for each in mine if each["target"]] == ["unemployment-benefit-claim"]
         async with world.person(world.demo["benefit-resigned"].person) as other:
-            assert (await other.request("GET", "/api/me"))["notices"] == []
+            assert (await other.request("GET", "/api/v1/me"))["notices"] == []
         for headers in (world.operator, world.auditor):
-            answer = await world.http.get(f"{world.cluster.portal}/api/me", headers=headers)
+            answer = await world.http.get(f"{world.cluster.portal}/api/v1/me", headers=headers)
             assert answer.json()["notices"] == []
 
 
@@ -209,7 +209,7 @@ def opened(disclosures: list[str]) -> list[str]:
 
 async def notices(client: ApplicantClient, case: str) -> list[dict[str, Any]]:
     for _ in range(100):
-        found = [each for each in (await client.request("GET", "/api/me"))["notices"] if each["case_id"] == case]
+        found = [each for each in (await client.request("GET", "/api/v1/me"))["notices"] if each["case_id"] == case]
         if found:
             return found
         await asyncio.sleep(0.1)

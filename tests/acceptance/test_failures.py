@@ -63,9 +63,9 @@ async def test_identity__number_with_a_wrong_check_digit__field_and_remedy(world
 async def test_api__unknown_scenario__not_found(world: World) -> None:
     async with world.person(world.demo["gallery-passes"].person) as client:
         answers = [
-            await world.http.get(f"{world.cluster.portal}/api/scenarios/open-casino"),
-            await world.http.post(f"{world.cluster.portal}/api/scenarios/open-casino/plan", json={"answers": {}}),
-            await post(client, "/api/applications", {**content(client), "scenario": "open-casino"}),
+            await world.http.get(f"{world.cluster.portal}/api/v1/scenarios/open-casino"),
+            await world.http.post(f"{world.cluster.portal}/api/v1/scenarios/open-casino/plan", json={"answers": {}}),
+            await post(client, "/api/v1/applications", {**content(client), "scenario": "open-casino"}),
         ]
     for answer in answers:
         body = check_problem(answer, 404, "unknown-scenario")
@@ -76,13 +76,13 @@ async def test_api__unknown_scenario__not_found(world: World) -> None:
 async def test_api__ten_megabytes__too_large(world: World) -> None:
     async with world.person(world.demo["gallery-passes"].person) as client:
         body = b'{"scenario": "' + b"a" * 10_000_000 + b'"}'
-        check_problem(await post(client, "/api/applications", body), 413, "too-large")
+        check_problem(await post(client, "/api/v1/applications", body), 413, "too-large")
 
         async def chunks() -> Any:
             for _ in range(10):
                 yield b" " * 1_000_000
 
-        check_problem(await post(client, "/api/applications", chunks()), 413, "too-large")
+        check_problem(await post(client, "/api/v1/applications", chunks()), 413, "too-large")
     gateway = (await world.runtime.context.view.seat(3)).keyset.endpoint
     check_problem(await world.http.post(f"{gateway}/questions", content=body), 413, "too-large")
 
@@ -90,24 +90,24 @@ async def test_api__ten_megabytes__too_large(world: World) -> None:
 async def test_api__broken_json_unknown_field_wrong_type__named(world: World) -> None:
     async with world.person(world.demo["gallery-passes"].person) as client:
         good = content(client)
-        check_problem(await post(client, "/api/applications", b'{"scenario": "open-'), 400, "broken-json")
-        body = check_problem(await post(client, "/api/applications", {**good, "colour": "red"}), 422, "invalid")
+        check_problem(await post(client, "/api/v1/applications", b'{"scenario": "open-'), 400, "broken-json")
+        body = check_problem(await post(client, "/api/v1/applications", {**good, "colour": "red"}), 422, "invalid")
         assert [each["field"] for each in body["errors"]] == ["colour"]
-        body = check_problem(await post(client, "/api/applications", {**good, "materials": "none"}), 422, "invalid")
+        body = check_problem(await post(client, "/api/v1/applications", {**good, "materials": "none"}), 422, "invalid")
         assert [each["field"] for each in body["errors"]] == ["materials"]
         without = {key: value for key, value in good.items() if key != "form"}
-        body = check_problem(await post(client, "/api/applications", without), 422, "invalid")
+        body = check_problem(await post(client, "/api/v1/applications", without), 422, "invalid")
         assert [each["field"] for each in body["errors"]] == ["form"]
         answers = {**GALLERY, "decoration_area_m2": "plenty"}
-        refused = await post(client, "/api/applications", {**good, "answers": answers})
+        refused = await post(client, "/api/v1/applications", {**good, "answers": answers})
         assert refused.status_code == 422
         check_words(refused.json())
         assert "decoration_area_m2" in refused.json()["errors"][0]["field"]
-        refused = await post(client, "/api/applications", {**good, "delivery": {"kty": "OKP", "crv": "X25519"}})
+        refused = await post(client, "/api/v1/applications", {**good, "delivery": {"kty": "OKP", "crv": "X25519"}})
         assert refused.status_code == 422
         check_words(refused.json())
-    check_problem(await world.http.get(f"{world.cluster.portal}/api/nothing-here"), 404, "404")
-    check_problem(await world.http.delete(f"{world.cluster.portal}/api/scenarios"), 405, "405")
+    check_problem(await world.http.get(f"{world.cluster.portal}/api/v1/nothing-here"), 404, "404")
+    check_problem(await world.http.delete(f"{world.cluster.portal}/api/v1/scenarios"), 405, "405")
 
 
 # Twice the same
@@ -117,21 +117,21 @@ async def test_apply__same_idempotency_key__same_answer_or_refused(world: World)
     async with world.person(world.demo["gallery-passes"].person) as client:
         good = content(client)
         key = {"Idempotency-Key": f"key-{time.time_ns()}"}
-        first = await post(client, "/api/applications", good, key)
+        first = await post(client, "/api/v1/applications", good, key)
         assert first.status_code == 201
-        second = await post(client, "/api/applications", good, key)
+        second = await post(client, "/api/v1/applications", good, key)
         assert (second.status_code, second.json()) == (201, first.json())
         other = {**good, "answers": {**GALLERY, "decoration_area_m2": "281.00"}}
-        check_problem(await post(client, "/api/applications", other, key), 422, "idempotency-key-reused")
+        check_problem(await post(client, "/api/v1/applications", other, key), 422, "idempotency-key-reused")
         # Somebody else's key is another key; a new key is a new application.
-        fresh = await post(client, "/api/applications", good, {"Idempotency-Key": f"key-{time.time_ns()}"})
+        fresh = await post(client, "/api/v1/applications", good, {"Idempotency-Key": f"key-{time.time_ns()}"})
         assert fresh.json()["application"] != first.json()["application"]
         async with world.person(world.demo["benefit-resigned"].person) as stranger:
-            theirs = await post(stranger, "/api/applications", good, key)
+            theirs = await post(stranger, "/api/v1/applications", good, key)
             assert theirs.json()["application"] != first.json()["application"]
         # All at once: one application, and whoever comes while it is being made is told so.
         key = {"Idempotency-Key": f"key-{time.time_ns()}"}
-        together = await asyncio.gather(*(post(client, "/api/applications", good, key) for _ in range(5)))
+        together = await asyncio.gather(*(post(client, "/api/v1/applications", good, key) for _ in range(5)))
         made = {each.json()["application"] for each in together if each.status_code == 201}
         assert len(made) == 1
         for each in together:
@@ -148,7 +148,7 @@ async def test_callback__twice__one_case(world: World) -> None:
         again = await world.http.get(client.redirects[-1], headers={"accept": "application/json"})
         check_problem(again, 400, "unknown-state")
         await client.settled(case, timeout=LONGEST)
-        mine = [each["id"] for each in (await client.request("GET", "/api/cases"))["cases"]]
+        mine = [each["id"] for each in (await client.request("GET", "/api/v1/cases"))["cases"]]
         assert mine.count(case) == 1
         await settled_once(world, case)
 
@@ -160,24 +160,24 @@ async def test_node__unreachable__503_and_the_case_goes_on_afterwards(world: Wor
     async with world.applied("gallery-passes") as (client, case, _):
         with node_line.cut():
             await asyncio.sleep(2.5)
-            health = await world.http.get(f"{world.cluster.portal}/api/health")
+            health = await world.http.get(f"{world.cluster.portal}/api/v1/health")
             assert health.headers["retry-after"]
             assert health.status_code == 503
             check_words(health.json())
-            plan = await post(client, "/api/scenarios/open-gallery/plan", {"answers": GALLERY})
+            plan = await post(client, "/api/v1/scenarios/open-gallery/plan", {"answers": GALLERY})
             assert plan.status_code == 503
             check_words(plan.json())
-            application = await post(client, "/api/applications", content(client))
+            application = await post(client, "/api/v1/applications", content(client))
             assert application.status_code == 503
             check_words(application.json())
-            listed = await client.request("GET", "/api/cases")
+            listed = await client.request("GET", "/api/v1/cases")
             assert case in [each["id"] for each in listed["cases"]]
             with pytest.raises(ProblemError) as gone:
-                await client.request("GET", "/api/scenarios")
+                await client.request("GET", "/api/v1/scenarios")
             assert gone.value.status == 503
         assert (await client.settled(case, timeout=LONGEST))["status"] == Status.APPROVED
         await settled_once(world, case)
-    health = await world.http.get(f"{world.cluster.portal}/api/health")
+    health = await world.http.get(f"{world.cluster.portal}/api/v1/health")
     assert health.status_code == 200
     assert world.cluster.supervisor.ended() == []
 

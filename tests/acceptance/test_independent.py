@@ -51,7 +51,7 @@ def cases(finished_demo: Demonstration) -> list[Looked]:
     ) as http:
 
         def read(case: str, part: str = "") -> dict[str, Any]:
-            response = http.get(f"/api/cases/{case}{part}")
+            response = http.get(f"/api/v1/cases/{case}{part}")
             response.raise_for_status()
             found: dict[str, Any] = response.json()
             return found
@@ -196,7 +196,7 @@ async def test_credential__as_its_holder_shows_it__signed_by_the_seat_and_counti
     async with world.applied("gallery-passes") as (client, case, _):
         await client.settled(case, timeout=LONGEST)
         jwt, disclosures = await client.credential(case)
-        dossier = await client.request("GET", f"/api/cases/{case}/dossier")
+        dossier = await client.request("GET", f"/api/v1/cases/{case}/dossier")
 
     seat = verdict_seat(jwt)
     payload = signed(jwt, node.keyset(view.address("Consortium"), seat), "evidence")
@@ -223,7 +223,7 @@ async def test_answers__query_log_of_each_provider__holds_them_under_the_anchore
     node = Node(str(world.cluster.settings.node_url))
     async with world.applied("gallery-passes") as (client, case, _):
         await client.settled(case, timeout=LONGEST)
-        answers = (await client.request("GET", f"/api/cases/{case}/documents"))["answers"]
+        answers = (await client.request("GET", f"/api/v1/cases/{case}/documents"))["answers"]
     assert len(answers) >= 6
     asked_by: set[int] = set()
     for envelope in answers:

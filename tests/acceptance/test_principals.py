@@ -22,12 +22,12 @@ pytestmark = pytest.mark.anyio
 
 CULTURE = 3
 PUBLIC = {
-    ("get", "/api/health"),
-    ("get", "/api/deployment"),
-    ("get", "/api/scenarios"),
-    ("get", "/api/scenarios/{scenario}"),
-    ("post", "/api/scenarios/{scenario}/plan"),
-    ("post", "/api/login"),
+    ("get", "/api/v1/health"),
+    ("get", "/api/v1/deployment"),
+    ("get", "/api/v1/scenarios"),
+    ("get", "/api/v1/scenarios/{scenario}"),
+    ("post", "/api/v1/scenarios/{scenario}/plan"),
+    ("post", "/api/v1/login"),
 }
 """What anybody may ask: what can be applied for, and what whoever verifies needs."""
 
@@ -52,7 +52,7 @@ async def test_operations__officers_signatures__are_nothing_at_the_portal(world:
         key=officer._key,
     )
     for token in (request, officer._certificate):
-        answer = await call(world, "get", "/api/cases", {"authorization": f"Bearer {token}"})
+        answer = await call(world, "get", "/api/v1/cases", {"authorization": f"Bearer {token}"})
         check_problem(answer, 401, "not-signed-in")
 
 
@@ -62,15 +62,15 @@ async def test_cases__somebody_elses__do_not_exist(world: World) -> None:
         world.person(world.demo["benefit-resigned"].person) as other,
     ):
         await client.settled(case, timeout=LONGEST)
-        assert case in [each["id"] for each in (await client.request("GET", "/api/cases"))["cases"]]
-        assert case not in [each["id"] for each in (await other.request("GET", "/api/cases"))["cases"]]
+        assert case in [each["id"] for each in (await client.request("GET", "/api/v1/cases"))["cases"]]
+        assert case not in [each["id"] for each in (await other.request("GET", "/api/v1/cases"))["cases"]]
         for method, path in (
-            ("GET", f"/api/cases/{case}"),
-            ("GET", f"/api/cases/{case}/dossier"),
-            ("GET", f"/api/cases/{case}/documents"),
-            ("GET", f"/api/cases/{case}/credential"),
-            ("GET", f"/api/cases/{case}/events"),
-            ("POST", f"/api/cases/{case}/withdrawals"),
+            ("GET", f"/api/v1/cases/{case}"),
+            ("GET", f"/api/v1/cases/{case}/dossier"),
+            ("GET", f"/api/v1/cases/{case}/documents"),
+            ("GET", f"/api/v1/cases/{case}/credential"),
+            ("GET", f"/api/v1/cases/{case}/events"),
+            ("POST", f"/api/v1/cases/{case}/withdrawals"),
         ):
             with pytest.raises(ProblemError) as refused:
                 await other.request(method, path)
@@ -89,28 +89,28 @@ async def test_operator_and_auditor__see_cases_but_cannot_apply_or_take_credenti
     content = {"scenario": "open-gallery", "answers": {}, "delivery": {}}
     for headers in (world.operator, world.auditor):
         for path in ("", f"/{case}", f"/{case}/dossier", f"/{case}/documents"):
-            assert (await call(world, "get", f"/api/cases{path}", headers)).status_code == 200
+            assert (await call(world, "get", f"/api/v1/cases{path}", headers)).status_code == 200
         for method, path in (
-            ("post", "/api/applications"),
-            ("post", f"/api/cases/{case}/amendments"),
-            ("post", f"/api/cases/{case}/withdrawals"),
-            ("get", f"/api/cases/{case}/credential"),
+            ("post", "/api/v1/applications"),
+            ("post", f"/api/v1/cases/{case}/amendments"),
+            ("post", f"/api/v1/cases/{case}/withdrawals"),
+            ("get", f"/api/v1/cases/{case}/credential"),
         ):
             answer = await call(world, method, path, headers, content)
             check_problem(answer, 403, "wrong-principal")
         for path in ("stages", "batches", "heads"):
-            assert (await call(world, "get", f"/api/operations/{path}", headers)).status_code == 200
+            assert (await call(world, "get", f"/api/v1/operations/{path}", headers)).status_code == 200
 
 
 async def test_resend__operator_alone(world: World) -> None:
-    assert (await call(world, "post", "/api/operations/resend", world.operator)).status_code == 202
-    check_problem(await call(world, "post", "/api/operations/resend", world.auditor), 403, "wrong-principal")
+    assert (await call(world, "post", "/api/v1/operations/resend", world.operator)).status_code == 202
+    check_problem(await call(world, "post", "/api/v1/operations/resend", world.auditor), 403, "wrong-principal")
     async with world.person(world.demo["gallery-passes"].person) as client:
         for method, path in (
-            ("POST", "/api/operations/resend"),
-            ("GET", "/api/operations/stages"),
-            ("GET", "/api/operations/batches"),
-            ("GET", "/api/operations/heads"),
+            ("POST", "/api/v1/operations/resend"),
+            ("GET", "/api/v1/operations/stages"),
+            ("GET", "/api/v1/operations/batches"),
+            ("GET", "/api/v1/operations/heads"),
         ):
             with pytest.raises(ProblemError) as refused:
                 await client.request(method, path)
@@ -119,16 +119,16 @@ async def test_resend__operator_alone(world: World) -> None:
 
 async def test_logout__session_ends(world: World) -> None:
     async with world.person(world.demo["gallery-passes"].person) as client:
-        assert (await client.request("GET", "/api/me"))["role"] == "applicant"
-        await client.request("POST", "/api/logout")
+        assert (await client.request("GET", "/api/v1/me"))["role"] == "applicant"
+        await client.request("POST", "/api/v1/logout")
         with pytest.raises(ProblemError) as refused:
-            await client.request("GET", "/api/me")
+            await client.request("GET", "/api/v1/me")
         assert refused.value.status == 401
 
 
 async def test_sign_in__two_portals_know_one_person_by_different_names(world: World) -> None:
     async with world.person(world.demo["gallery-passes"].person) as client:
-        me = await client.request("GET", "/api/me")
+        me = await client.request("GET", "/api/v1/me")
     assert world.demo["gallery-passes"].person not in str(me)
     assert len(me["subject"]) >= 32
 
@@ -173,10 +173,10 @@ async def test_desk__nobody_but_its_own_officers(world: World) -> None:
 
 async def operations(world: World) -> list[tuple[str, str]]:
     """Every operation of the API, from its own description."""
-    described = (await world.http.get(f"{world.cluster.portal}/api/openapi.json")).json()
+    described = (await world.http.get(f"{world.cluster.portal}/api/v1/openapi.json")).json()
     assert described["openapi"].startswith("3.1")
     return [
-        (method, path) for path, methods in described["paths"].items() if path.startswith("/api/") for method in methods
+        (method, path) for path, methods in described["paths"].items() if path.startswith("/api/v1/") for method in methods
     ]
 
 

@@ -44,14 +44,14 @@ def processes(world: World) -> dict[str, int]:
 
 async def shown(world: World, scenario: str) -> dict[str, Any]:
     """A scenario as the portal shows it to anybody."""
-    response = await world.http.get(f"{world.cluster.portal}/api/scenarios/{scenario}")
+    response = await world.http.get(f"{world.cluster.portal}/api/v1/scenarios/{scenario}")
     response.raise_for_status()
     found: dict[str, Any] = response.json()
     return found
 
 
 async def planned(world: World, scenario: str, answers: dict[str, Any]) -> dict[str, Any]:
-    response = await world.http.post(f"{world.cluster.portal}/api/scenarios/{scenario}/plan", json={"answers": answers})
+    response = await world.http.post(f"{world.cluster.portal}/api/v1/scenarios/{scenario}/plan", json={"answers": answers})
     response.raise_for_status()
     found: dict[str, Any] = response.json()
     return found

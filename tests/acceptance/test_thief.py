@@ -182,7 +182,7 @@ async def test_swap_subject__another_account_amends__refused(world: World, thief
             await other.amend(victims.returned, walk, [])
         assert (refused.value.status, refused.value.code) == (404, "not-found")
         # The thief writes the other account into the case, so that the portal lets it through.
-        stranger = (await other.request("GET", "/api/me"))["subject"]
+        stranger = (await other.request("GET", "/api/v1/me"))["subject"]
         await world.rows("update case_file set subject = %s where id = %s", [stranger, victims.returned])
         try:
             with pytest.raises(LianbanError) as signed:

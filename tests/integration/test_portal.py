@@ -110,7 +110,7 @@ async def test_pages__any__nothing_inline_and_nothing_from_elsewhere(world: Port
     await settle(world, case.removeprefix("/cases/"), Status.APPROVED, stage="done")
     paths = ["/", "/scenarios/open-gallery", f"/scenarios/open-gallery/plan?{QUERY}", APPLY, "/cases", case, "/verify"]
 
-    for path in [*paths, "/api/docs", "/signin", "/nowhere"]:
+    for path in [*paths, "/api/v1/docs", "/signin", "/nowhere"]:
         response = await visitor.get(path)
         if response.status_code == 303:
             continue
@@ -315,7 +315,7 @@ async def test_case__approved__credential_dossier_and_no_way_to_change_it(world:
     fields = {each.id for each in shipped("open-gallery", CATALOGUE).result.fields}
     assert fields <= labels.keys()
     assert labels["licence_number"] == {"zh": "证照编号", "en": "Number"}
-    assert page.one("a", href=f"/api/cases/{number}/dossier")
+    assert page.one("a", href=f"/api/v1/cases/{number}/dossier")
     assert page.one("a", href=f"/verify?case={number}")
     assert "撤回申请" not in page.text
     assert (await visitor.get(f"{case}/supplement")).status_code == 409
@@ -354,7 +354,7 @@ async def test_post__from_a_foreign_page__refused(visitor: Visitor, origin: str 
     await visitor.sign_in(CHEN)
     headers = {"origin": origin} if origin else {}
 
-    for path in ("/signout", "/api/logout", "/api/applications", "/cases/0x00/withdraw"):
+    for path in ("/signout", "/api/v1/logout", "/api/v1/applications", "/cases/0x00/withdraw"):
         response = await visitor.http.post(path, headers=headers, json={})
         assert (response.status_code, response.json()["code"]) == (403, "foreign-origin")
 
@@ -366,7 +366,7 @@ async def test_post__bearer_token_and_no_cookie__needs_no_origin(world: PortalWo
     token = visitor.http.cookies["lianban_session"]
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=world.app), base_url=ORIGIN) as program:
-        answer = await program.post("/api/logout", headers={"authorization": f"Bearer {token}"})
+        answer = await program.post("/api/v1/logout", headers={"authorization": f"Bearer {token}"})
 
     assert answer.status_code == 204
 
@@ -378,7 +378,7 @@ async def test_sign_out__session_ended__token_counts_no_more(visitor: Visitor) -
     assert (await visitor.post("/signout")).headers["location"] == "/"
 
     assert "登录" in Page(await visitor.get("/")).text
-    me = await visitor.http.get("/api/me", headers={"authorization": f"Bearer {token}"})
+    me = await visitor.http.get("/api/v1/me", headers={"authorization": f"Bearer {token}"})
     assert me.status_code == 401
 
 
@@ -450,8 +450,8 @@ async def test_api_cases__agent_or_applicant__says_who_acts(world: PortalWorld, 
     case = (await submit(visitor, APPLY)).removeprefix("/cases/")
 
     async def acts() -> set[str]:
-        one = (await visitor.get(f"/api/cases/{case}")).json()
-        (listed,) = [each for each in (await visitor.get("/api/cases")).json()["cases"] if each["id"] == case]
+        one = (await visitor.get(f"/api/v1/cases/{case}")).json()
+        (listed,) = [each for each in (await visitor.get("/api/v1/cases")).json()["cases"] if each["id"] == case]
         return {one["handled_by"], listed["handled_by"]}
 
     assert await acts() == {"applicant"}
@@ -461,7 +461,7 @@ async def test_api_cases__agent_or_applicant__says_who_acts(world: PortalWorld, 
 
 async def test_withdraw__same_idempotency_key__same_answer(visitor: Visitor) -> None:
     await visitor.sign_in(CHEN)
-    path = f"/api{await submit(visitor, APPLY)}/withdrawals"
+    path = f"/api/v1{await submit(visitor, APPLY)}/withdrawals"
     answers = [
         await visitor.post(path, headers={"idempotency-key": key}) for key in ("the first", "the first", "the second")
     ]
@@ -470,17 +470,17 @@ async def test_withdraw__same_idempotency_key__same_answer(visitor: Visitor) -> 
 
 
 async def test_api_docs__rendered_here__every_operation(world: PortalWorld, visitor: Visitor) -> None:
-    page = Page(await visitor.get("/api/docs"))
+    page = Page(await visitor.get("/api/v1/docs"))
 
     paths = world.app.openapi()["paths"]
-    assert "/api/applications" in paths
+    assert "/api/v1/applications" in paths
     assert all(path in page.text for path in paths)
     assert not any(path.startswith(("/cases", "/scenarios", "/signin")) for path in paths)
 
 
 async def test_unknown_path__person_or_program__page_or_problem(visitor: Visitor) -> None:
     page = await visitor.get("/nowhere")
-    problem = await visitor.get("/api/nowhere")
+    problem = await visitor.get("/api/v1/nowhere")
 
     assert (page.status_code, "未找到" in Page(page).text) == (404, True)
     assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")

@@ -127,7 +127,7 @@ def _portal(data_dir: Path, environment: dict[str, str], port: int) -> Iterator[
     try:
         for _ in range(600):
             try:
-                if httpx.get(f"{url}/api/health", trust_env=False).is_success:
+                if httpx.get(f"{url}/api/v1/health", trust_env=False).is_success:
                     break
             except httpx.TransportError:
                 pass

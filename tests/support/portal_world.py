@@ -137,7 +137,7 @@ async def running(admin_dsn: str, *scenarios: str) -> AsyncIterator[PortalWorld]
             pace=Pace(),
             owner="test",
         )
-        state = State(context=context, identity=identity.portal, operator=identity_world.OPERATOR)
+        state = State(context=context, identity=identity.portal, operator=identity_world.OPERATOR, region="110108")
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[State]:

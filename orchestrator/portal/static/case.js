@@ -19,7 +19,7 @@ async function refresh() {
 }
 
 function follow() {
-  const stream = new EventSource(`/api/cases/${live.dataset.case}/events`);
+  const stream = new EventSource(`/api/v1/cases/${live.dataset.case}/events`);
   let soon;
   const news = (event) => {
     if (Number(event.lastEventId) <= Number(live.dataset.last)) return;
@@ -41,7 +41,7 @@ const device = document.querySelector("[data-device]");
 const section = document.getElementById("credential");
 
 async function show(known) {
-  const response = await fetch(`/api/cases/${section.dataset.case}/credential`, { headers: { accept: "application/json" } });
+  const response = await fetch(`/api/v1/cases/${section.dataset.case}/credential`, { headers: { accept: "application/json" } });
   const found = await response.json();
   if (!response.ok) throw new Error(say(found.detail, found.detail_en));
   const { claims, presentation } = await openCredential(found, section.dataset.case, known.pair);

@@ -59,7 +59,6 @@ async function expand(prk, suite, label, info, length) {
 }
 
 async function aead(dh, enc, recipient, info, usage) {
-  if (dh.every((byte) => byte === 0)) throw new TypeError("not a usable key");
   const none = new Uint8Array(0);
   const shared = await expand(await extract(none, KEM, "eae_prk", dh), KEM, "shared_secret", concat(enc, recipient), 32);
   const context = concat(
@@ -73,6 +72,7 @@ async function aead(dh, enc, recipient, info, usage) {
   return [{ name: "AES-GCM", iv }, await crypto.subtle.importKey("raw", key, "AES-GCM", false, [usage])];
 }
 
+// Throws for a key of small order: WebCrypto refuses the all-zero secret.
 const bits = async (publicKey, privateKey) =>
   new Uint8Array(await crypto.subtle.deriveBits({ ...X25519, public: publicKey }, privateKey, 256));
 const raw = async (key) => new Uint8Array(await crypto.subtle.exportKey("raw", key));

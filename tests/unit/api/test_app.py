@@ -12,9 +12,9 @@ import pytest
 from orchestrator.api.app import create_app
 from orchestrator.problems import SCHEMA, problem
 
-OPEN = {"/api/scenarios", "/api/scenarios/{scenario}", "/api/scenarios/{scenario}/plan", "/api/login", "/callback"} | {
-    "/api/health",
-    "/api/deployment",
+OPEN = {"/api/v1/scenarios", "/api/v1/scenarios/{scenario}", "/api/v1/scenarios/{scenario}/plan", "/api/v1/login", "/callback"} | {
+    "/api/v1/health",
+    "/api/v1/deployment",
 }
 """Paths that need no principal."""
 
@@ -58,11 +58,11 @@ def test_openapi__operations_of_principals__bearer_or_session(document: dict[str
 
 
 def test_openapi__events__server_sent(document: dict[str, Any]) -> None:
-    events = document["paths"]["/api/cases/{case}/events"]["get"]
+    events = document["paths"]["/api/v1/cases/{case}/events"]["get"]
     assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
 
 
 def test_openapi__whatever_opens_an_authorisation__takes_an_idempotency_key(document: dict[str, Any]) -> None:
-    for path in ("/api/applications", "/api/cases/{case}/amendments", "/api/cases/{case}/withdrawals"):
+    for path in ("/api/v1/applications", "/api/v1/cases/{case}/amendments", "/api/v1/cases/{case}/withdrawals"):
         names = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}
         assert "idempotency-key" in names, path
