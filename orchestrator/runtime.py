@@ -101,7 +101,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
         yield Runtime(
             context=context,
-            state=State(context=context, identity=identity, operator=seat.number),
+            state=State(context=context, identity=identity, operator=seat.number, region=settings.region),
             publisher=Publisher(
                 pool=pool,
                 view=view,

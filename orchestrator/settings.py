@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     passphrase_file: Path = Field(default_factory=lambda given: given["data_dir"] / "passphrase", validate_default=True)
     """The file with the private keys' passphrase. Default: `data_dir/passphrase`, made on a devnet's first start."""
 
+    region: str = Field(default="110108", pattern=r"^[0-9]{6}$")
+    """The region that this portal serves (GB/T 2260): only bindings of this region are offered."""
+
     host: str = "127.0.0.1"
     """The address on which the services listen."""
 
