@@ -102,6 +102,28 @@ async def test_operator_and_auditor__see_cases_but_cannot_apply_or_take_credenti
             assert (await call(world, "get", f"/api/v1/operations/{path}", headers)).status_code == 200
 
 
+async def test_cases__page_by_page__every_case_once_newest_first(world: World) -> None:
+    await world.settled("gallery-leased-passes")
+    await world.settled("gallery-passes")
+    whole = (await call(world, "get", "/api/v1/cases?limit=200", world.auditor)).json()
+    wanted = [each["id"] for each in whole["cases"]]
+    assert len(wanted) >= 2
+    assert whole["next"] is None
+
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        page = (
+            await call(world, "get", f"/api/v1/cases?limit=1{cursor and f'&cursor={cursor}'}", world.auditor)
+        ).json()
+        seen += [each["id"] for each in page["cases"]]
+        cursor = page["next"]
+    assert [each for each in seen if each in wanted] == wanted
+    assert len(seen) == len(set(seen))
+    faulty = await call(world, "get", "/api/v1/cases?cursor=nonsense", world.auditor)
+    assert check_problem(faulty, 422, "invalid")["errors"][0]["field"] == "cursor"
+
+
 async def test_resend__operator_alone(world: World) -> None:
     assert (await call(world, "post", "/api/v1/operations/resend", world.operator)).status_code == 202
     check_problem(await call(world, "post", "/api/v1/operations/resend", world.auditor), 403, "wrong-principal")
@@ -176,7 +198,10 @@ async def operations(world: World) -> list[tuple[str, str]]:
     described = (await world.http.get(f"{world.cluster.portal}/api/v1/openapi.json")).json()
     assert described["openapi"].startswith("3.1")
     return [
-        (method, path) for path, methods in described["paths"].items() if path.startswith("/api/v1/") for method in methods
+        (method, path)
+        for path, methods in described["paths"].items()
+        if path.startswith("/api/v1/")
+        for method in methods
     ]
 
 
