@@ -51,7 +51,7 @@ def test_openapi__problem__has_the_fields_that_are_described(document: dict[str,
 
 def test_openapi__operations_of_principals__bearer_or_session(document: dict[str, Any]) -> None:
     for path, operation in operations(document):
-        expected = None if path in OPEN else [{"bearer": []}, {"session": []}]
+        expected: Any = None if path in OPEN else [{"bearer": []}, {"session": []}]
         assert operation.get("security") == expected, path
     schemes = document["components"]["securitySchemes"]
     assert (schemes["bearer"]["scheme"], schemes["session"]["in"]) == ("bearer", "cookie")
