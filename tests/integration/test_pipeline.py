@@ -40,7 +40,14 @@ async def test_pipeline__all_known_and_good__approved_in_one_record_with_its_cre
     disclosures = open_credential(credential, case, line.approvers.consortium.delivery)
     key = line.chain.consortium.seat(CULTURE).keyset.key("evidence")
     assert read_credential(credential.jwt, disclosures, key).claims["entity_name"] == "海淀墨白画廊有限公司"
-    kinds = ["credential", "form", "mandate", "situation", "verdict", *(f"material:{each.id}" for each in filed.materials)]
+    kinds = [
+        "credential",
+        "form",
+        "mandate",
+        "situation",
+        "verdict",
+        *(f"material:{each.id}" for each in filed.materials),
+    ]
     assert sorted(leaves) == sorted(["answer"] * 8 + kinds)
     # The providers' log heads went along.
     heads = await rows(line.pool, "select seat, size, anchored_size from seat_head")
