@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from orchestrator.api import applications as api_applications
@@ -20,15 +20,19 @@ from orchestrator.portal.plans import catalogue, seat_names
 from orchestrator.portal.render import page
 from orchestrator.portal.scenario_pages import notices_of, planned, questions_page, slots
 from orchestrator.store import cases
+from orchestrator.store.cases import CaseRow
 
 router = APIRouter(prefix="/cases", include_in_schema=False)
 
 
 @router.get("")
-async def mine(request: Request, state: Current, who: Applicant) -> Response:
-    """One's own cases and what was offered to one."""
-    shown = await api_cases.list_cases(state, who)
-    return page(request, "cases.html", who, cases=shown["cases"], notices=await notices_of(state, who))
+async def mine(
+    request: Request, state: Current, who: Applicant, cursor: Annotated[str | None, Query(max_length=200)] = None
+) -> Response:
+    """One's own cases, newest first, and what was offered to one."""
+    shown = await api_cases.list_cases(state, who, cursor=cursor)
+    notices = await notices_of(state, who) if cursor is None else []
+    return page(request, "cases.html", who, cases=shown["cases"], more=shown["next"], notices=notices)
 
 
 @router.get("/{case}")
@@ -46,9 +50,8 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
         case=shown,
         scenario=scenario,
         story=[{**each, "name": words.event(str(each["kind"])), "more": _more(each, scenario)} for each in story],
-        stage=words.WAITING_FOR.get(status, words.STAGES["waiting"])
-        if row.stage == "waiting"
-        else words.STAGES[row.stage],
+        stage=_stage(row),
+        mend=row.stage == "waiting" and row.error is not None,
         moving=row.stage not in ("waiting", "done"),
         open=not status.final and status is not Status.APPROVED,
         asked=[{**each, "name": _evidence_name(str(each["type"]))} for each in shown["evidence"]],
@@ -119,6 +122,15 @@ def credential_labels(scenario: Scenario) -> dict[str, dict[str, str]]:
     """Claim of the scenario's credential to its label; what every credential has comes first."""
     own: tuple[CredentialField, ...] = scenario.result.fields
     return words.CREDENTIAL | {each.id: {"zh": each.label.zh, "en": each.label.en} for each in own}
+
+
+def _stage(row: CaseRow) -> dict[str, str]:
+    """Where a case is, in words."""
+    if row.stage != "waiting":
+        return words.STAGES[row.stage]
+    if row.error is not None:
+        return words.MEND
+    return words.WAITING_FOR.get(Status(row.status), words.STAGES["waiting"])
 
 
 def _more(event: Any, scenario: Scenario) -> Any:

@@ -77,7 +77,7 @@ def own_path(path: str) -> str:
 
 def wants_page(request: Request) -> bool:
     """Whether a person looks at the answer rather than a program."""
-    return not request.url.path.startswith("/api/v1/") and "text/html" in request.headers.get("accept", "")
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
 
 
 def problem_page(request: Request, problem: Response) -> Response:

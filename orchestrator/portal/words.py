@@ -41,12 +41,19 @@ WAITING_FOR: Final = {
     Status.RETURNED: words("请按下面的说明补正。", "Please bring what is listed below."),
 }
 
+MEND: Final = words(
+    "表单不完整，或有材料无法读取：请重新填写并提交。",
+    "The form is incomplete or a material cannot be read: please fill it in again and hand it in.",
+)
+"""What a case waits for when no approver can decide on what it holds."""
+
 EVENTS: Final = {
     "submitted": words("已提交，授权书已签署", "submitted; the mandate is signed"),
     "amendment": words("已补正或变更", "supplemented or changed"),
     "withdrawal": words("已申请撤回", "withdrawal asked for"),
     "department-down": words("有部门暂时未应答，系统会继续询问", "a department does not answer; it is asked again"),
     "gathered": words("各部门已应答", "the departments have answered"),
+    "form-not-readable": words("表单或材料有误，无法审查", "form or materials are faulty and cannot be decided on"),
     "decided": words("审批部门已按规则审查", "the approvers have applied the rules"),
     "officer-decided": words("审批人员已作出决定", "an officer has decided"),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),

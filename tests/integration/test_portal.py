@@ -251,6 +251,56 @@ async def test_supplement__returned_for_a_material__wanted_shown_and_the_amendme
     assert "已补正或变更" in Page(await visitor.get(case)).text
 
 
+async def test_case__form_that_nobody_can_read__person_told_to_hand_it_in_again(
+    world: PortalWorld, visitor: Visitor
+) -> None:
+    await visitor.sign_in(CHEN)
+    case = await submit(visitor, APPLY)
+    await world.put(case.removeprefix("/cases/"), stage="waiting", error={"code": "form-incomplete", "seat": 3})
+
+    page = Page(await visitor.get(case))
+
+    assert "请重新填写并提交" in page.text
+    assert page.all("a", href=f"{case}/supplement")
+    assert not page.all("meta", http_equiv="refresh")
+
+
+async def test_cases__more_than_a_page__earlier_ones_behind_a_link(world: PortalWorld, visitor: Visitor) -> None:
+    await visitor.sign_in(WANG)
+    subject = await session_subject(world, visitor)
+    await visitor.sign_in(CHEN)
+    case = await submit(visitor, APPLY)
+    await world.run(
+        """
+        insert into case_file (id, subject, scenario, version, binding, situation, situation_salt, delivery, day, deadline,
+                               stage, submitted_at)
+        select '0x' || lpad(to_hex(n), 64, '0'), %s, scenario, version, binding, situation, situation_salt, delivery, day,
+               deadline, 'done', submitted_at - make_interval(secs => n)
+        from case_file, generate_series(1, 60) n where id = %s
+        """,
+        [subject, case.removeprefix("/cases/")],
+    )
+    await visitor.sign_in(WANG)
+
+    first = Page(await visitor.get("/cases"))
+    further = next(each["href"] for each in first.all("a", "href") if each["href"].startswith("/cases?cursor="))
+    second = Page(await visitor.get(further))
+
+    shown = [
+        {each["href"] for each in page.all("a", "href") if "/cases/0x" in each["href"]} for page in (first, second)
+    ]
+    assert (len(shown[0]), len(shown[1]), shown[0] & shown[1]) == (50, 10, set())
+    await world.run("delete from case_file where subject = %s", [subject])
+
+
+async def session_subject(world: PortalWorld, visitor: Visitor) -> str:
+    """Whom the portal takes a visitor for."""
+    async with world.pool.connection() as connection:
+        subject = await applications.session_subject(connection, visitor.http.cookies["lianban_session"])
+    assert subject is not None
+    return subject
+
+
 async def test_supplement__department_down__its_material_offered_and_not_required(
     world: PortalWorld, visitor: Visitor
 ) -> None:
