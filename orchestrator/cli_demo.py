@@ -116,7 +116,7 @@ async def _story(cluster: Cluster, runtime: Runtime, http: httpx.AsyncClient, wa
     headers = {"authorization": f"Bearer {token}"}
     parts = []
     for name in ("dossier", "documents"):
-        response = await http.get(f"{cluster.portal}/api/cases/{walked.case}/{name}", headers=headers)
+        response = await http.get(f"{cluster.portal}/api/v1/cases/{walked.case}/{name}", headers=headers)
         response.raise_for_status()
         parts.append(response.json())
     return walked, *parts
@@ -143,7 +143,7 @@ async def certified_officers(settings: Settings, runtime: Runtime, http: httpx.A
 def _serve(console: Console, cluster: Cluster) -> None:
     """Goes on serving until Ctrl-C."""
     console.print(f"\n门户 portal    {cluster.portal}")
-    console.print(f"接口 API       {cluster.portal}/api/docs")
+    console.print(f"接口 API       {cluster.portal}/api/v1/docs")
     console.print(f"身份席位 identity {cluster.identity}")
     console.print("Ctrl-C 结束 to end")
     ended = threading.Event()

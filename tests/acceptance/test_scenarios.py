@@ -51,7 +51,9 @@ async def shown(world: World, scenario: str) -> dict[str, Any]:
 
 
 async def planned(world: World, scenario: str, answers: dict[str, Any]) -> dict[str, Any]:
-    response = await world.http.post(f"{world.cluster.portal}/api/v1/scenarios/{scenario}/plan", json={"answers": answers})
+    response = await world.http.post(
+        f"{world.cluster.portal}/api/v1/scenarios/{scenario}/plan", json={"answers": answers}
+    )
     response.raise_for_status()
     found: dict[str, Any] = response.json()
     return found

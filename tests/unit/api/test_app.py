@@ -12,7 +12,13 @@ import pytest
 from orchestrator.api.app import create_app
 from orchestrator.problems import SCHEMA, problem
 
-OPEN = {"/api/v1/scenarios", "/api/v1/scenarios/{scenario}", "/api/v1/scenarios/{scenario}/plan", "/api/v1/login", "/callback"} | {
+OPEN = {
+    "/api/v1/scenarios",
+    "/api/v1/scenarios/{scenario}",
+    "/api/v1/scenarios/{scenario}/plan",
+    "/api/v1/login",
+    "/callback",
+} | {
     "/api/v1/health",
     "/api/v1/deployment",
 }
