@@ -117,7 +117,7 @@ def decide(
     for item in scenario.evidence:
         if item.source == "mandate":
             claims[item.id] = [{claim.key: True for claim in item.claims}]
-    due: dict[str, Mapping[str, Any]] = dict.fromkeys(materials_due(scenario, applicant.answers, ()), {})
+    due: dict[str, Mapping[str, Any]] = {key: {} for key in materials_due(scenario, applicant.answers, ())}
     facts = CaseFacts(
         day=day,
         situation=situation,
