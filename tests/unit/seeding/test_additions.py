@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from orchestrator.database import with_database
+from orchestrator.devnet.postgres import EmbeddedPostgres
 from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.adapter import load_adapters
 from orchestrator.scenarios import department_files
@@ -20,6 +22,17 @@ TEXT = DEPARTMENT.read_text("utf-8")
 HEADER = "xxbh,gmsfhm,xxrq,xxl,zt\n"
 ROW = "{},110199198806120116,2026-01-01,200,1\n"
 HEALTH = "haidian-health"
+
+
+@pytest.fixture(scope="module")
+def pg_admin_dsn() -> Iterator[str]:
+    """A server of these tests' own: they drop a department's database and give its roles new passwords."""
+    with tempfile.TemporaryDirectory(prefix="lianban-postgres-") as name:
+        server = EmbeddedPostgres(Path(name))
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 @pytest.fixture
