@@ -71,7 +71,7 @@ async def gallery(departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIte
             consortium=consortium,
             app=app,
             seats={CULTURE: seats["haidian-culture-tourism"]},
-            book=Book(),
+            book=Book(consortium),
             operator=operator,
             service=GALLERY,
         )
