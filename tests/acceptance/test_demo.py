@@ -145,9 +145,9 @@ def test_demo_json__materials_submitted__never_more_than_asked_for_where_evidenc
 def test_demo__scenario_file_edited__exit_code_one_and_the_figure_named(finished_demo: Demonstration) -> None:
     said = finished_demo.edited
     assert said.code == 1, said.text[-3000:]
-    assert [line.strip() for line in said.text.splitlines() if line.startswith("✗")] == [
-        "✗ open-gallery area<=300+beijing-handler: time_after 3 ≠ 2"
-    ]
+    faults = [line.strip() for line in said.text.splitlines() if line.startswith("✗")]
+    # With two applicants left, most scenarios also lack the kinds that a whole demo walks; that is said as well.
+    assert [line for line in faults if "≠" in line] == ["✗ open-gallery area<=300+beijing-handler: time_after 3 ≠ 2"]
     assert "every stated figure came out" not in said.text
     # A second start takes up what is there: databases of the same day, contracts, seats.
     assert "today's data kept" in said.text
