@@ -109,7 +109,7 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
             verdicts = await _check_status(case, binding, signed[-1], mine, seat, chain, read, now)
             lead = binding.approvers[0] == seat.number
             await _check_dossier(case, signed, verdicts, before.get(case.case, []), seat, lead=lead)
-            _check_single(case, before.get(case.case, []), now)
+            _check_withdrawn(case, before.get(case.case, []))
             good.append(case)
         except LianbanError as error:
             items = getattr(error, "items", [])
@@ -117,7 +117,9 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
     good.sort(key=lambda case: (case.binding, case.case))
     valid_until = now + VALID_SECONDS
     kept, taken = await _keep(good, seat, valid_until, now)
-    refused += [{"case": case, "code": "other-outcome", "detail": "", "items": []} for case in taken]
+    refused += [
+        {"case": case, "code": "other-outcome", "detail": "该办件此步已签批其他结果", "items": []} for case in taken
+    ]
     signature = ""
     if kept:
         transitions = [
@@ -282,15 +284,11 @@ def _incomplete(lacking: str) -> Refused:
     return Refused("案卷不完整", detail_en=f"the dossier lacks {lacking}", code="dossier-incomplete")
 
 
-def _check_single(case: SheetCase, before: Sequence[Row], now: int) -> None:
-    for row in before:
-        if row["status"] == Status.WITHDRAWN and case.status not in (Status.WITHDRAWN, Status.REVOKED):
-            raise _withdrawn()
-        same = (row["status"], row["root"]) == (case.status, case.root)
-        if row["sequence"] == case.sequence and not same and row["valid_until"] + CLOCK_SKEW >= now:
-            raise Refused(
-                "该办件此步已签批其他结果", detail_en="another outcome was signed already", code="other-outcome"
-            )
+def _check_withdrawn(case: SheetCase, before: Sequence[Row]) -> None:
+    """A withdrawal that this seat has signed cannot be left out again, whether it landed or not."""
+    signed = {row["status"] for row in before}
+    if Status.WITHDRAWN in signed and case.status not in (Status.WITHDRAWN, Status.REVOKED):
+        raise _withdrawn()
 
 
 def _withdrawn() -> Refused:
@@ -300,7 +298,8 @@ def _withdrawn() -> Refused:
 async def _keep(
     cases: Sequence[SheetCase], seat: Seat, valid_until: int, now: int
 ) -> tuple[list[SheetCase], list[str]]:
-    """Writes the outcomes before anything is signed. A different outcome that came in between wins and is not replaced."""
+    """Writes the one outcome of each case and number before anything is signed; those written, and the cases that have
+    another one which can still land."""
     if not cases:
         return [], []
     rows = [
