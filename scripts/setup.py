@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -122,7 +123,7 @@ def install_lianban() -> None:
 def install_node_packages() -> None:
     """Anvil, the compiler and the contract library, as package-lock.json says."""
     node, npm = find_node()
-    environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment = {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], environment)
 
 
@@ -155,10 +156,23 @@ def uv(*arguments: str) -> None:
     run([str(VENV / "bin" / "uv"), *arguments, "--python", str(PYTHON), "--quiet"])
 
 
+def system_trust() -> dict[str, str]:
+    """Lets uv and Node trust what the system trusts, as Python does: behind a proxy with a certificate of its own they would
+    otherwise refuse every package."""
+    trusted = ssl.get_default_verify_paths().cafile
+    return {"UV_SYSTEM_CERTS": "1", **({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})}
+
+
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> None:
     """Runs a command with its output in the log. Raises SetupError that tells a missing network from other failures."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        command,
+        cwd=ROOT,
+        env={**system_trust(), **os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
     output = done.stdout + done.stderr
     with LOG.open("a") as log:

@@ -165,6 +165,21 @@ def test_load_scenario__conditional_question_used_where_it_is_not_asked__fault_n
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "field", "en"),
+    [
+        ("type: bank_account, sees: approver,", "type: bank_account,", "sees", "for the approver alone"),
+        ("approvers: [social-insurance]", "approvers: [social-insurance, tax]", "type", "several approvers cannot ask"),
+    ],
+)
+def test_load_scenario__bank_account_that_others_would_read__fault(old: str, new: str, field: str, en: str) -> None:
+    benefit = (FOLDER / "unemployment-benefit-claim.yaml").read_text("utf-8")
+    text = changed(old, new, benefit)
+    found = [fault for fault in faults(text) if fault.field.endswith(f"0.{field}")]
+    assert [en in fault.en for fault in found] == [True]
+    assert found[0].line == line_of(text, "id: bank_account,")
+
+
+@pytest.mark.parametrize(
     "text", ["", "- a", "a: [", "a: b: c", "\t", "a: &x [*x]", "? [1]\n: 2", "--- a\n--- b", "\x00"]
 )
 def test_load_scenario__no_scenario_at_all__faults_not_a_crash(text: str) -> None:
