@@ -43,8 +43,18 @@ def bind(file: FileArgument, binding: BindingOption = HAIDIAN) -> None:
     """落地,收集所涉各席位签名 · bind a published version, signed by every seat that it names."""
     settings = load_settings()
     scenario, terms = read(settings, file), read_terms(binding)
-    number = run(settings, lambda publisher: publisher.bind(scenario, terms))
+
+    async def bound(publisher: Publisher) -> tuple[int, int]:
+        return await publisher.bind(scenario, terms), await publisher.newest(scenario.id, terms.region)
+
+    number, newest = run(settings, bound)
     typer.echo(f"✓ {scenario.id} 落地号 / binding {number}")
+    if newest != number:
+        typer.echo(
+            f"! 新办件仍按较新的落地 {newest} 办理;要按 {number} 办理,先 retire {newest}"
+            f" / new cases still go under the newer binding {newest}: retire it first",
+            err=True,
+        )
 
 
 @app.command("retire")

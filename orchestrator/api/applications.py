@@ -135,13 +135,7 @@ async def amend(
 ) -> Authorising:
     """Prepares a supplement or a change of situation of one's own case."""
     found, previous = await _open_case(state, case, principal.subject)
-    row = {
-        "scenario": found.scenario,
-        "version": found.version,
-        "binding": found.binding,
-        "kind": "amendment",
-        "case_id": found.id,
-    }
+    row = _follow_up(found, "amendment")
     return await _once(state, principal.subject, idempotency_key, body, row, previous=previous)
 
 
@@ -154,13 +148,7 @@ async def withdraw(
 ) -> Authorising:
     """Prepares the withdrawal of one's own case; the identity seat signs it."""
     found, previous = await _open_case(state, case, principal.subject)
-    row = {
-        "scenario": found.scenario,
-        "version": found.version,
-        "binding": found.binding,
-        "kind": "withdrawal",
-        "case_id": found.id,
-    }
+    row = _follow_up(found, "withdrawal")
     body = Content(answers=found.situation, delivery=found.delivery)
     return await _once(state, principal.subject, idempotency_key, body, row, previous=previous)
 
@@ -223,6 +211,17 @@ async def _began_here(request: Request, login_state: str, subject: str) -> bool:
         return True
     principal = await find_principal(request)
     return principal is not None and principal.subject == subject
+
+
+def _follow_up(case: CaseRow, kind: Literal["amendment", "withdrawal"]) -> dict[str, Any]:
+    """What an application that follows a case is under: the case's own version and binding."""
+    return {
+        "scenario": case.scenario,
+        "version": case.version,
+        "binding": case.binding,
+        "kind": kind,
+        "case_id": case.id,
+    }
 
 
 async def _open_case(state: State, case: str, subject: str) -> tuple[CaseRow, str]:

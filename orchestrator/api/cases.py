@@ -168,12 +168,8 @@ async def documents(case: str, state: Current, principal: Anybody) -> dict[str, 
     async with state.context.pool.connection() as connection:
         mandates = (await cases.mandates(connection, [case]))[case]
         verdicts = (await evidence.verdicts(connection, [case]))[case]
-        questions = await evidence.questions(connection, [case])
-    return {
-        "mandates": mandates,
-        "verdicts": [each["jws"] for each in verdicts],
-        "answers": [each.envelope for each in questions if each.envelope is not None],
-    }
+        answers = await evidence.answers_under(connection, case)
+    return {"mandates": mandates, "verdicts": [each["jws"] for each in verdicts], "answers": answers}
 
 
 @router.get(

@@ -120,9 +120,10 @@ class Publisher:
         )
         await self._view.refresh()
         for there in await self._view.bindings():
-            same = (there.version, there.identity, there.operator, there.approvers, there.providers)
+            same = (there.version, there.region, there.identity, there.operator, there.approvers, there.providers)
             if there.live and same == (
                 scenario.version,
+                terms.region,
                 binding.identity,
                 binding.operator,
                 binding.approvers,
@@ -142,6 +143,13 @@ class Publisher:
         await self._sender.send("Catalog", "bind", struct, list(signatures))
         await self._view.refresh()
         return max(each.number for each in await self._view.bindings() if each.version == scenario.version)
+
+    async def newest(self, scenario: str, region: str) -> int:
+        """The live binding of a scenario in a region under which new cases come: the last one made. 0 when there is none."""
+        for binding in reversed(await self._view.bindings()):
+            if binding.live and binding.region == region and (await self._view.version(binding.version))[0] == scenario:
+                return binding.number
+        return 0
 
     async def retire(self, number: int, department: str) -> str:
         """Ends a binding for new cases, signed by one of its seats; returns the transaction."""

@@ -83,15 +83,36 @@ async def record_answers(connection: Connection, rows: Iterable[dict[str, Any]])
     if answers:
         await connection.execute(
             """
+            with a as (
+                select * from jsonb_to_recordset(%s)
+                    as a(id text, state text, attempt int, envelope jsonb, answer_hash text, reason text)
+            ), kept as (
+                insert into answer (hash, question, envelope)
+                select a.answer_hash, a.id, a.envelope from a join question q on q.id = a.id
+                on conflict do nothing
+            )
             update question q
             set state = a.state, attempt = a.attempt, envelope = a.envelope, answer_hash = a.answer_hash, reason = a.reason,
                 answered_at = now(), asked_at = coalesce(q.asked_at, now()), tries = q.tries + 1
-            from jsonb_to_recordset(%s)
-                as a(id text, state text, attempt int, envelope jsonb, answer_hash text, reason text)
-            where q.id = a.id
+            from a where q.id = a.id
             """,
             [Jsonb(answers)],
         )
+
+
+async def answers_under(connection: Connection, case_id: str) -> list[dict[str, Any]]:
+    """The envelopes of the answers that a case's dossier rests on, and of those that came since, oldest first."""
+    cursor = await connection.execute(
+        """
+        select a.envelope from answer a join question q on q.id = a.question
+        where q.case_id = %(case)s and q.purpose = 'decide'
+          and (a.hash = q.answer_hash
+               or exists (select from leaf l where l.case_id = %(case)s and l.kind = 'answer' and l.content = a.hash))
+        order by a.answered_at, q.item, q.idx
+        """,
+        {"case": case_id},
+    )
+    return [row["envelope"] for row in await cursor.fetchall()]
 
 
 async def record_outage(

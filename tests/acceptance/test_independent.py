@@ -176,6 +176,9 @@ def test_documents__every_demo_case__are_what_the_dossier_holds_signed_by_the_se
                 if each.demo["outcome"] != "accepted" or kind == "mandate":
                     assert (kind, "0x" + hashlib.sha256(jws.encode()).hexdigest()) in held, payload
                 assert signed(jws, keyset(int(payload["iss"].removeprefix("seat:"))), use) == payload
+        # And the other way round: what a leaf stands for can be had, also an answer that a later one has replaced.
+        given = {"0x" + hashlib.sha256(e["answer"].encode()).hexdigest() for e in each.documents["answers"]}
+        assert {content for kind, content in held if kind == "answer"} <= given
     jws = cases[0].documents["verdicts"][0]
     header, payload, signature = jws.split(".")
     with pytest.raises(InvalidSignature):

@@ -146,6 +146,11 @@ async def test_changed_scenario__published_and_bound_while_running__decides_new_
             assert "GAL-09" not in rows(supplemented)
             assert not [each for each in supplemented["evidence"] if each["type"] == "E13"]
 
+            # Binding what was there before changes nothing while the newer one is live, and the command says so.
+            again = await lianban(data_dir, "scenario", "bind", FOLDER / "open-gallery.yaml")
+            assert (again.code, f"binding {before['binding']}" in again.text) == (0, True), again.text
+            assert f"newer binding {number}: retire it first" in again.text
+
             await amended_texts(world, data_dir, tmp_path, after)
 
     assert processes(world) == running

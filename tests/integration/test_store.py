@@ -260,6 +260,19 @@ async def test_ask_again__some_items__only_those(pool: Pool) -> None:
     assert [(await state(pool, name))["state"] for name in (one, other)] == ["answered", "due"]
 
 
+async def test_answers_under__asked_again__the_one_in_the_dossier_is_kept_beside_the_newest(pool: Pool) -> None:
+    case = await put_case(pool)
+    name = await question(pool, case)
+    async with pool.connection() as connection:
+        for attempt, digest in enumerate(("0x" + "a1" * 32, "0x" + "a2" * 32, "0x" + "a3" * 32), start=1):
+            answer = {"state": "answered", "attempt": attempt, "envelope": {"n": attempt}, "reason": None}
+            await evidence.record_answers(connection, [{"id": name, "answer_hash": digest, **answer}])
+        leaf = {"case_id": case, "kind": "answer", "salt": "0x" + "5a" * 32, "content": "0x" + "a1" * 32, "sequence": 1}
+        await evidence.set_leaves(connection, [leaf])
+        found = await evidence.answers_under(connection, case)
+    assert [each["n"] for each in found] == [1, 3]
+
+
 async def test_give_up__material_brought__only_what_is_still_due(pool: Pool) -> None:
     case = await put_case(pool)
     name = await question(pool, case)

@@ -119,6 +119,15 @@ create table question (
 create index question_case on question (case_id);
 create index question_due on question (case_id) where state = 'due';
 
+create table answer (
+    hash text primary key,
+    question text not null references question (id) on delete cascade,
+    envelope jsonb not null,
+    answered_at timestamptz not null default now()
+);
+create index answer_question on answer (question);
+comment on table answer is 'Every answer that came: a question asked again keeps its newest, a sealed dossier rests on older ones too.';
+
 create table material (
     case_id text not null references case_file (id) on delete cascade,
     material text not null,
