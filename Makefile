@@ -26,5 +26,5 @@ clean: ## 删除全部状态与安装 · removes all state and everything instal
 	rm -rf var .cache .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 lock: setup ## 重新解析依赖 · resolves the Python packages anew
-	$(RUN)/uv pip compile pyproject.toml --group dev --group contracts --universal --generate-hashes \
+	$(RUN)/uv pip compile pyproject.toml --group dev --group contracts --group analysis --universal --generate-hashes \
 		--no-emit-index-url --no-header -p 3.11 -o requirements.lock

@@ -56,7 +56,7 @@ def main() -> int:
         parts = (
             part("Python 虚拟环境 · virtual environment", VENV / ".stamp-venv", [], PYTHON, make_venv),
             part(
-                "Python 依赖(约 780 MB)· Python packages",
+                "Python 依赖(约 970 MB)· Python packages",
                 VENV / ".stamp-packages",
                 [ROOT / "requirements.lock"],
                 VENV / "bin" / "pytest",
@@ -70,7 +70,7 @@ def main() -> int:
                 install_lianban,
             ),
             part(
-                "Node 依赖(约 160 MB)· Node packages",
+                "Node 依赖(约 270 MB)· Node packages",
                 ROOT / "node_modules" / ".stamp",
                 [ROOT / "package.json", ROOT / "package-lock.json"],
                 ROOT / "node_modules",
