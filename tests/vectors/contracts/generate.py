@@ -21,7 +21,16 @@ KEY = hashlib.sha256(b"lianban vectors").digest()
 TRANSITION = [("bytes32", "caseId"), ("bytes32", "dossierRoot"), ("uint64", "step")]
 STRUCTS: dict[str, list[tuple[str, str]]] = {
     "Admission": [("uint8", "seat"), ("address", "signer"), ("bytes32", "keysetHash")],
-    "Rotation": [("uint8", "seat"), ("address", "signer"), ("bytes32", "keysetHash"), ("uint32", "change")],
+    "Rotation": [
+        ("uint8", "seat"),
+        ("address", "signer"),
+        ("bytes32", "keysetHash"),
+        ("uint64", "fromBlock"),
+        ("uint32", "change"),
+    ],
+    "Recovery": [("uint8", "seat"), ("address", "signer"), ("bytes32", "keysetHash"), ("uint32", "change")],
+    "Succession": [("uint8", "seat"), ("address", "signer"), ("bytes32", "keysetHash"), ("uint32", "change")],
+    "Veto": [("uint8", "seat"), ("uint32", "change")],
     "Publication": [("string", "scenario"), ("bytes32", "version"), ("bytes32", "texts"), ("uint8", "publisher")],
     "Texts": [("bytes32", "version"), ("bytes32", "texts"), ("uint32", "revision"), ("uint8", "publisher")],
     "Binding": [
