@@ -22,13 +22,21 @@ def main() -> None:
     parser.add_argument("--node", required=True, help="JSON-RPC address of a node")
     parser.add_argument("--chain-id", required=True, type=int, help="the chain id that the node must have")
     parser.add_argument("--council", required=True, help="address of the council's multisig")
+    parser.add_argument("--veto-blocks", required=True, type=int, help="blocks in which a seat can veto a key change")
     parser.add_argument("--key", required=True, type=Path, help="folder with the deployer's chain.json")
     parser.add_argument("--passphrase-file", required=True, type=Path, help="file with that key's passphrase")
     parser.add_argument("--file", type=Path, default=Path("deployment.json"), help="the deployment file to write")
     given = parser.parse_args()
     try:
         deployer = load_seat_keys(given.key, given.passphrase_file.read_text().strip(), {"chain"}).chain
-        deployment = deploy(given.node, deployer, given.file, council=given.council, chain_id=given.chain_id)
+        deployment = deploy(
+            given.node,
+            deployer,
+            given.file,
+            council=given.council,
+            veto_blocks=given.veto_blocks,
+            chain_id=given.chain_id,
+        )
     except LianbanError as error:
         raise SystemExit(f"✗ {error}\n  → {error.remedy}") from None
     for name, value in asdict(deployment).items():

@@ -24,7 +24,7 @@ from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
 from orchestrator.gateway.store import prepare_stores
 from orchestrator.ledger.accounts import chain_account
-from orchestrator.ledger.deploy import admit_seats, deploy, fund
+from orchestrator.ledger.deploy import DEVNET_VETO_BLOCKS, admit_seats, deploy, fund
 from orchestrator.pipeline.publishing import Terms
 from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys, load_seat_keys, save_seat_keys
 from orchestrator.runtime import open_runtime, prepare_store
@@ -157,7 +157,9 @@ def _admit(settings: Settings, steps: Steps, alone: Collection[str]) -> dict[str
     with steps.step("部署合约并接纳席位", "deploying the contracts, admitting the seats") as step:
         node = settings.require_node_url()
         council = chain_account(settings.keys_dir / "council", passphrase)
-        deployment = deploy(node, council, settings.deployment_file, chain_id=settings.chain_id)
+        deployment = deploy(
+            node, council, settings.deployment_file, veto_blocks=DEVNET_VETO_BLOCKS, chain_id=settings.chain_id
+        )
         for name in ("poster", "publisher"):
             fund(node, chain_account(settings.keys_dir / name, passphrase).address)
         seats = []

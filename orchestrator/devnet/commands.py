@@ -12,7 +12,7 @@ from orchestrator.devnet.anvil import open_node
 from orchestrator.devnet.postgres import open_database
 from orchestrator.devnet.progress import Steps
 from orchestrator.ledger.accounts import chain_account
-from orchestrator.ledger.deploy import deploy
+from orchestrator.ledger.deploy import DEVNET_VETO_BLOCKS, deploy
 from orchestrator.settings import load_settings
 
 devnet_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -63,6 +63,7 @@ def deploy_contracts() -> None:
             url,
             chain_account(settings.keys_dir / "council", settings.passphrase()),
             settings.deployment_file,
+            veto_blocks=DEVNET_VETO_BLOCKS,
             chain_id=settings.chain_id,
             timeout=settings.rpc_timeout,
         )

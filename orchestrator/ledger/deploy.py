@@ -32,6 +32,7 @@ from orchestrator.ledger.deployments import Deployment, read_deployment, read_js
 from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount
 from orchestrator.protocol.sheet import Domain, admission_digest
 
+DEVNET_VETO_BLOCKS = 60
 _WAIT_SECONDS = 120
 _IMMUTABLE = re.compile(rb"\x7f\x00{32}", re.DOTALL)
 """PUSH32 of zeros: where the constructor writes an immutable into the runtime code."""
@@ -47,13 +48,15 @@ def deploy(
     owner: SigningAccount,
     file: Path,
     *,
+    veto_blocks: int,
     council: str | None = None,
     chain_id: int | None = None,
     timeout: float = 10.0,
 ) -> Deployment:
     """Deploys `Consortium`, `Catalog` and `CaseLedger` from `owner`'s account, or takes up what `file` names.
 
-    `council` owns the consortium (default: `owner`). Raises Refused when the node's chain is not `chain_id`, Diverged
+    `council` owns the consortium (default: `owner`), and `veto_blocks` is for how many blocks a seat can veto a change of
+    its key by the council. Raises Refused when the node's chain is not `chain_id`, Diverged
     when the file's chain or code is not what the node has, Unavailable when the node does not answer or mine.
     """
     with _node(node_url, timeout) as web3:
@@ -70,7 +73,7 @@ def deploy(
             _check(web3, actual, there)
             return there
         plan_file = file.with_name(file.stem + "-plan.json")
-        plan = _plan(web3, actual, owner, council or owner.address, read_json(plan_file))
+        plan = _plan(web3, actual, owner, council or owner.address, veto_blocks, read_json(plan_file))
         write_json(plan_file, plan)
         addresses = _carry_out(web3, owner, plan)
         deployment = Deployment(
@@ -158,15 +161,12 @@ def runtime_matches(artifact: Artifact, code: bytes) -> bool:
 
 
 def _plan(
-    web3: Web3, chain_id: int, owner: SigningAccount, council: str, stored: dict[str, Any] | None
+    web3: Web3, chain_id: int, owner: SigningAccount, council: str, veto_blocks: int, stored: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The stored plan if it is this one and can still be carried out, else one from the owner's next nonce."""
     nonce = web3.eth.get_transaction_count(_address(owner.address))
-    if stored is not None and (stored["chain_id"], stored["owner"], stored["council"]) == (
-        chain_id,
-        owner.address,
-        council,
-    ):
+    wanted = {"chain_id": chain_id, "owner": owner.address, "council": council, "veto_blocks": veto_blocks}
+    if stored is not None and wanted.items() <= stored.items():
         addresses = [_created(owner.address, stored["nonce"] + index) for index in range(len(CONTRACTS))]
         done = [
             runtime_matches(load_artifact(name), bytes(web3.eth.get_code(address)))
@@ -174,13 +174,7 @@ def _plan(
         ]
         if nonce >= stored["nonce"] and all(done[: nonce - stored["nonce"]]):
             return stored
-    return {
-        "chain_id": chain_id,
-        "owner": owner.address,
-        "council": council,
-        "nonce": nonce,
-        "block": web3.eth.block_number + 1,
-    }
+    return {**wanted, "nonce": nonce, "block": web3.eth.block_number + 1}
 
 
 def _carry_out(web3: Web3, owner: SigningAccount, plan: dict[str, Any]) -> list[ChecksumAddress]:
@@ -192,8 +186,10 @@ def _carry_out(web3: Web3, owner: SigningAccount, plan: dict[str, Any]) -> list[
         fund(str(web3.provider.endpoint_uri), owner.address)  # type: ignore[attr-defined]
     for index, name in enumerate(CONTRACTS):
         if nonce + index >= next_nonce:
-            arguments = [plan["council"]] if index == 0 else addresses[:index]
-            code = load_artifact(name).bytecode + encode(["address"] * len(arguments), arguments)
+            artifact = load_artifact(name)
+            types = [entry["type"] for entry in artifact.abi[0]["inputs"]]
+            arguments = [plan["council"], plan["veto_blocks"]][: len(types)] if index == 0 else addresses[:index]
+            code = artifact.bytecode + encode(types, arguments)
             _send(web3, owner, nonce + index, None, code)
     _wait_mined(web3, owner, nonce + len(CONTRACTS))
     return addresses

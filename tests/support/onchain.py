@@ -34,6 +34,9 @@ from orchestrator.protocol.sheet import (
 )
 from tests.support.consortium import Consortium, make_consortium
 
+VETO_BLOCKS = 20
+"""For how many blocks a council's change of a key waits and can be vetoed."""
+
 
 @contextmanager
 def automining_node() -> Iterator[str]:
@@ -78,7 +81,7 @@ async def on_chain(node_url: str, scenario: str, *, only: Sequence[int] | None =
     council = SigningAccount.generate()
     named = sorted({*consortium.binding.named, *(only or ())})
     with tempfile.TemporaryDirectory() as folder:
-        deployment = deploy(node_url, council, Path(folder) / "deployment.json")
+        deployment = deploy(node_url, council, Path(folder) / "deployment.json", veto_blocks=VETO_BLOCKS)
     seats = [(number, consortium.keys[number], consortium.seat(number).keyset) for number in named]
     admit_seats(deployment, node_url, council, seats)
     async with Rpc(node_url) as rpc:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from orchestrator.ledger import deploy as module
 from orchestrator.ledger.abi import ContractAbi
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.artifacts import CONTRACTS, load_artifact
-from orchestrator.ledger.deploy import admit_seats, deploy, fund, runtime_matches
+from orchestrator.ledger.deploy import admit_seats, fund, runtime_matches
 from orchestrator.ledger.deployments import read_deployment, write_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount, generate_seat_keys
+
+deploy = partial(module.deploy, veto_blocks=20)
 
 
 def ask(node_url: str, contract: str, to: str, name: str, *args: object) -> tuple[object, ...]:
@@ -104,7 +107,14 @@ def _interrupt() -> None:
 def test_deploy__plan_overtaken_by_other_transactions__new_plan(node_url: str, tmp_path: Path) -> None:
     owner, plan_file = SigningAccount.generate(), tmp_path / "second-plan.json"
     first = deploy(node_url, owner, tmp_path / "first.json")
-    plan = {"chain_id": first.chain_id, "owner": owner.address, "council": owner.address, "nonce": 2, "block": 1}
+    plan = {
+        "chain_id": first.chain_id,
+        "owner": owner.address,
+        "council": owner.address,
+        "veto_blocks": 20,
+        "nonce": 2,
+        "block": 1,
+    }
     plan_file.write_text(json.dumps(plan))
     second = deploy(node_url, owner, tmp_path / "second.json")
     assert second.consortium == module._created(owner.address, 3)
