@@ -1,12 +1,13 @@
 """Artifacts: the compiled contracts that ship with the package, so that running needs no compiler.
 
 `orchestrator/ledger/artifacts/<name>.json` holds `{"abi", "bytecode", "deployedBytecode"}` as solc wrote them, without
-metadata. `python -m orchestrator.ledger.compiler --check` fails when they do not match the sources.
+metadata, and under `immutables` where in the runtime code the constructor writes what. `python -m orchestrator.ledger.compiler --check` fails when they do not match the sources.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,9 @@ class Artifact:
     """Creation code; the ABI-encoded constructor arguments follow it in a deployment."""
     deployed_bytecode: bytes
     """Runtime code with zeros where the constructor writes immutables."""
+    immutables: Mapping[str, tuple[int, ...]]
+    """`Contract.variable`, by the contract that declares it, to the places of its value in the runtime code: offsets of
+    32 bytes."""
 
     def entry(self, kind: str, name: str) -> dict[str, Any]:
         """The ABI entry of a `function`, `event` or `error`. Raises KeyError when there is none."""
@@ -58,4 +62,5 @@ def load_artifact(name: str) -> Artifact:
         abi=tuple(document["abi"]),
         bytecode=bytes.fromhex(document["bytecode"].removeprefix("0x")),
         deployed_bytecode=bytes.fromhex(document["deployedBytecode"].removeprefix("0x")),
+        immutables={name: tuple(places) for name, places in document["immutables"].items()},
     )

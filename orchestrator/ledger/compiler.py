@@ -32,7 +32,17 @@ SETTINGS: dict[str, Any] = {
     "viaIR": True,
     "evmVersion": "prague",
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
-    "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
+    "outputSelection": {
+        "*": {
+            "": ["ast"],
+            "*": [
+                "abi",
+                "evm.bytecode.object",
+                "evm.deployedBytecode.object",
+                "evm.deployedBytecode.immutableReferences",
+            ],
+        }
+    },
 }
 """As in `ape-config.yaml`, so that what ape tests is what ships."""
 
@@ -41,7 +51,7 @@ _IMPORT = re.compile(r"""^\s*import\s[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE
 
 
 def compile_contracts() -> dict[str, dict[str, Any]]:
-    """Compiles every contract of `CONTRACTS`: name → `{"abi", "bytecode", "deployedBytecode"}`.
+    """Compiles every contract of `CONTRACTS`: name → `{"abi", "bytecode", "deployedBytecode", "immutables"}`.
 
     Raises Invalid when the sources do not compile and Unavailable when there is no compiler.
     """
@@ -54,22 +64,38 @@ def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
     What was compiled from the very same input is kept in `.cache/solc`, since the npm compiler takes ten seconds.
     """
     document = {"language": "Solidity", "sources": _sources(paths), "settings": SETTINGS}
-    kept = ROOT / ".cache" / "solc" / f"{sha256(canonical([SOLC_VERSION, document])).hex()}.json"
+    asked = canonical([SOLC_VERSION, document, list(paths)])
+    kept = ROOT / ".cache" / "solc" / f"{sha256(asked).hex()}.json"
     if kept.exists():
-        output = json.loads(kept.read_text(encoding="utf-8"))
-    else:
-        output = _compile(document)
-        _write(kept, json.dumps(output))
+        there: dict[str, dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+        return there
+    output = _compile(document)
+    names = _immutable_names(output)
     compiled = {}
     for path in paths:
         name = Path(path).stem
         contract = output["contracts"][path][name]
+        places = contract["evm"]["deployedBytecode"]["immutableReferences"]
         compiled[name] = {
             "abi": contract["abi"],
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
             "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
+            "immutables": {names[each]: sorted(place["start"] for place in places[each]) for each in places},
         }
+    _write(kept, json.dumps(compiled))
     return compiled
+
+
+def _immutable_names(output: dict[str, Any]) -> dict[str, str]:
+    """The immutables of all contracts: number in the syntax tree → `Contract.variable`, the contract that declares it."""
+    return {
+        str(part["id"]): f"{contract['name']}.{part['name']}"
+        for source in output["sources"].values()
+        for contract in source["ast"]["nodes"]
+        if contract["nodeType"] == "ContractDefinition"
+        for part in contract["nodes"]
+        if part["nodeType"] == "VariableDeclaration" and part["mutability"] == "immutable"
+    }
 
 
 def _compile(document: dict[str, Any]) -> dict[str, Any]:

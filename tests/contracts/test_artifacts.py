@@ -15,6 +15,7 @@ def test_artifacts__against_the_sources__same(compiled: dict[str, Any], name: st
     assert "0x" + shipped.bytecode.hex() == compiled[name]["bytecode"]
     assert "0x" + shipped.deployed_bytecode.hex() == compiled[name]["deployedBytecode"]
     assert list(shipped.abi) == compiled[name]["abi"]
+    assert {name: list(places) for name, places in shipped.immutables.items()} == compiled[name]["immutables"]
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -17,6 +17,15 @@ def test_load_artifact__each_contract__abi_and_code(name: str) -> None:
     assert {entry["type"] for entry in artifact.abi} == {"constructor", "function", "event", "error"}
 
 
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_load_artifact__immutables__each_place_pushes_32_zero_bytes(name: str) -> None:
+    artifact = load_artifact(name)
+    places = [place for places in artifact.immutables.values() for place in places]
+    assert len(places) == len(set(places)) > 0
+    for place in places:
+        assert artifact.deployed_bytecode[place - 1 : place + 32] == b"\x7f" + bytes(32)
+
+
 def test_load_artifact__no_such_contract__says_which_there_are() -> None:
     with pytest.raises(Invalid) as caught:
         load_artifact("../secrets")

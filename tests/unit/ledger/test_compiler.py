@@ -91,6 +91,33 @@ def test_compile_files__imports__found_beside_and_in_the_package(elsewhere: Path
     assert top["bytecode"].startswith("0x60")
 
 
+def test_compile_files__immutables__named_by_the_contract_that_declares_them(elsewhere: Path) -> None:
+    (elsewhere / "contracts" / "Base.sol").write_text(
+        SOURCE + "contract Base { uint256 private immutable _one = block.number; "
+        "function one() public view returns (uint256) { return _one; } }"
+    )
+    (elsewhere / "contracts" / "Top.sol").write_text(
+        SOURCE + 'import { Base } from "./Base.sol";\n'
+        "contract Top is Base { uint256 private immutable _one = block.timestamp; uint256 public constant TWO = 2; "
+        "function two() external view returns (uint256) { return _one + one(); } }"
+    )
+    compiled = compiler.compile_files("contracts/Top.sol", "contracts/Base.sol")
+    assert set(compiled["Base"]["immutables"]) == {"Base._one"}
+    assert set(compiled["Top"]["immutables"]) == {"Base._one", "Top._one"}
+    code = bytes.fromhex(compiled["Top"]["deployedBytecode"][2:])
+    for places in compiled["Top"]["immutables"].values():
+        assert all(code[place - 1 : place + 32] == b"\x7f" + bytes(32) for place in places)
+
+
+def test_compile_files__asked_for_another_of_the_same_sources__that_one(elsewhere: Path) -> None:
+    (elsewhere / "contracts" / "Base.sol").write_text(SOURCE + "contract Base { }")
+    (elsewhere / "contracts" / "Top.sol").write_text(
+        SOURCE + 'import { Base } from "./Base.sol";\ncontract Top is Base { }'
+    )
+    assert set(compiler.compile_files("contracts/Top.sol")) == {"Top"}
+    assert set(compiler.compile_files("contracts/Top.sol", "contracts/Base.sol")) == {"Top", "Base"}
+
+
 def test_compile_files__source_changed__compiled_anew(elsewhere: Path) -> None:
     file = elsewhere / "contracts" / "One.sol"
     names = []
