@@ -39,6 +39,8 @@ GROUPS: dict[str, Group] = {
     "seed": Group("orchestrator.cli_demo", "生成部门示范数据 · fill the departments' databases", app="seed_app"),
     "scenario": Group("orchestrator.cli_publish", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
     "gateway": Group("orchestrator.cli_gateway", "部门网关 · serve departments' gateways"),
+    "seat": Group("orchestrator.cli_seat", "本部门的席位:同意书、否决 · a seat: agreements, veto"),
+    "council": Group("orchestrator.cli_council", "理事会:提案、签署、执行 · the council: propose, sign, execute"),
     "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),

@@ -2,7 +2,7 @@
 
 The document is canonical JSON; its keccak-256 stands on chain and its bytes in the event of the admission or rotation.
 Private keys lie encrypted in one folder per department: `chain.json` (Web3 Secret Storage) and one PKCS#8 PEM per
-other key.
+other key. Sealing keys that were replaced lie in its subfolder `past`, since open cases are sealed to them.
 """
 
 from __future__ import annotations
@@ -250,7 +250,8 @@ def save_seat_keys(keys: SeatKeys, folder: Path, passphrase: str) -> None:
 def load_seat_keys(folder: Path, passphrase: str, only: Collection[str] | None = None) -> SeatKeys:
     """The keys of `folder`, or of them those named in `only` (`chain`, `evidence`, `request`, `sealing`, `identity`).
 
-    Without `only`, `identity` may be missing. Raises Invalid when a key is missing or does not open.
+    Without `only`, `identity` may be missing. Sealing keys in the subfolder `past` come with the sealing key. Raises Invalid
+    when a key is missing or does not open.
     """
     wanted = {"chain", *USES} if only is None else set(only)
     if not wanted <= {"chain", *USES}:
@@ -265,7 +266,39 @@ def load_seat_keys(folder: Path, passphrase: str, only: Collection[str] | None =
                 continue
             raise _bad_key_file(path.name, "不存在", "is missing") from None
         held[use] = _open(use, path.name, content, passphrase)
+    if "sealing" in held:
+        held["sealing"] = SealingKey(held["sealing"].private, _past_sealing(folder, passphrase))
     return SeatKeys(**held)
+
+
+def keep_past_sealing(replaced: SealingKey, folder: Path, passphrase: str) -> int:
+    """Keeps a replaced sealing key, with those that it had replaced itself, in the key folder of the seat's present keys;
+    how many there are now. Doing it again changes nothing. Raises Invalid for the present key itself."""
+    present = load_seat_keys(folder, passphrase, {"sealing"}).sealing
+    past = folder / "past"
+    past.mkdir(mode=0o700, exist_ok=True)
+    known = {key.kid for key in present.past}
+    for key in (replaced, *replaced.past):
+        if key.kid == present.kid:
+            raise Invalid(
+                field="keys",
+                detail="这就是现用的解封密钥",
+                detail_en="that is the sealing key in force",
+                remedy="给出被替换的密钥目录 / name the folder of the replaced keys",
+                code="present-key",
+            )
+        if key.kid not in known:
+            descriptor = os.open(past / f"sealing-{key.kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(key.pem(passphrase))
+            known.add(key.kid)
+    return len(known)
+
+
+def _past_sealing(folder: Path, passphrase: str) -> tuple[SealingKey, ...]:
+    files = sorted((folder / "past").glob("sealing-*.pem"))
+    opened = (_open("sealing", f"past/{file.name}", file.read_bytes(), passphrase) for file in files)
+    return tuple(key for key in opened if isinstance(key, SealingKey))
 
 
 def _open(use: str, name: str, content: bytes, passphrase: str) -> SigningAccount | SigningKey | SealingKey:

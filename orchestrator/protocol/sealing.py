@@ -29,12 +29,14 @@ _SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_
 
 
 class SealingKey:
-    """An X25519 private key with its public JWK `{kty, crv, x}` and `kid`."""
+    """An X25519 private key with its public JWK `{kty, crv, x}` and `kid`, and with it the keys that it replaced, which open
+    what was sealed to them and are nobody's to seal to any more."""
 
-    __slots__ = ("jwk", "kid", "private")
+    __slots__ = ("jwk", "kid", "past", "private")
 
-    def __init__(self, private: X25519PrivateKey) -> None:
+    def __init__(self, private: X25519PrivateKey, past: tuple[SealingKey, ...] = ()) -> None:
         self.private = private
+        self.past = past
         self.jwk: dict[str, Any] = {
             "kty": "OKP",
             "crv": "X25519",
@@ -77,12 +79,17 @@ def seal(public_jwk: Mapping[str, Any], plaintext: bytes, *, info: bytes, pad_to
 def unseal(private_key: SealingKey, blob: str, *, info: bytes) -> bytes:
     """The plaintext of `blob`.
 
-    Raises Refused(code="cannot-open") when it was sealed to another key or for another purpose.
+    Raises Refused(code="cannot-open") when it was sealed to a key that is neither `private_key` nor one that it replaced, or
+    for another purpose.
     """
-    try:
-        padded = _SUITE.decrypt(unb64(blob), private_key.private, info)
-    except (InvalidTag, ValueError):
-        raise _cannot_open() from None
+    for key in (private_key, *private_key.past):
+        try:
+            padded = _SUITE.decrypt(unb64(blob), key.private, info)
+            break
+        except (InvalidTag, ValueError):
+            continue
+    else:
+        raise _cannot_open()
     plaintext = padded.rstrip(b"\0")
     if not plaintext.endswith(b"\x80"):
         raise _cannot_open()
