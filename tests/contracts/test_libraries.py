@@ -96,13 +96,13 @@ def test_advanced__every_vector__same_commitment(harness: Any) -> None:
         for transition, after in zip(chain["transitions"], chain["commitments"], strict=True):
             # Whatever the step in the slot is, only the commitment goes into the next one.
             slot = (2**64 - 1) << 192 | before
-            before = harness.advanced(slot, transition["step"], transition["root"])
+            before = harness.advanced(slot, int(transition["step"]), transition["root"])
             assert before == int(after)
 
 
 def test_parts__every_vector__unpacked(harness: Any) -> None:
     for one in vectors("cases.json")["steps"]:
-        assert tuple(harness.parts(one["step"])) == (one["status"], one["sequence"], one["binding"])
+        assert tuple(harness.parts(int(one["step"]))) == (one["status"], one["sequence"], one["binding"])
 
 
 @CALLS

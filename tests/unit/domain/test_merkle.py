@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import from_hex, keccak, to_hex
+from orchestrator.domain.canonical import keccak, to_hex
 from orchestrator.domain.merkle import DossierTree, Leaf, leaf_hash, verify
 
 ROOT = Path(__file__).parents[3]
@@ -54,19 +54,6 @@ def test_tree__1_to_40_leaves_and_some_hundreds__as_npm_package() -> None:
         assert to_hex(tree.root) == expected["root"]
         assert [to_hex(leaf_hash(leaf)) for leaf in leaves] == expected["hashes"]
         assert [[to_hex(node) for node in tree.proof(leaf)] for leaf in leaves] == expected["proofs"]
-
-
-def test_tree__vectors_shared_with_the_contracts__as_stated() -> None:
-    for vector in json.loads((ROOT / "tests/vectors/contracts/dossier.json").read_text()):
-        leaves = [
-            Leaf(kind=row["kind"], salt=from_hex(row["salt"]), content=from_hex(row["content"]))
-            for row in vector["leaves"]
-        ]
-        tree = DossierTree(leaves)
-        assert to_hex(tree.root) == vector["root"]
-        for leaf, row in zip(leaves, vector["leaves"], strict=True):
-            assert to_hex(leaf_hash(leaf)) == row["hash"]
-            assert [to_hex(node) for node in tree.proof(leaf)] == row["proof"]
 
 
 @given(st.integers(1, 70), st.randoms())

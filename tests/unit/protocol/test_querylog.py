@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import from_hex
 from orchestrator.protocol import querylog as log
-
-VECTORS = Path(__file__).parents[2] / "vectors/contracts"
 
 
 def split(n: int) -> int:
@@ -176,25 +171,6 @@ def test_verify__path_or_proof_of_another_size__false() -> None:
     longer = naive_consistency(2, LEAVES[:8])
     assert log.verify_consistency(2, two, 8, naive_root(LEAVES[:8]), longer)
     assert not log.verify_consistency(2, two, 4, naive_root(LEAVES[:8]), longer)
-
-
-def test_vectors__shared_with_the_contracts__as_stated() -> None:
-    vectors = json.loads((VECTORS / "consistency.json").read_text())
-    roots = [from_hex(root) for root in vectors["roots"]]
-    leaves = [log.leaf_hash(i.to_bytes(4, "big")) for i in range(len(roots))]
-
-    def tree(size: int) -> log.LogTree:
-        made = log.LogTree()
-        made.append(leaves[:size])
-        return made
-
-    assert [tree(size).root() for size in range(len(roots))] == roots
-    for row in vectors["proofs"]:
-        proof = [from_hex(node) for node in row["proof"]]
-        assert tree(row["new"]).consistency_proof(row["old"]) == proof
-        assert log.verify_consistency(row["old"], roots[row["old"]], row["new"], roots[row["new"]], proof)
-    for row in vectors["inclusion"]:
-        assert tree(row["size"]).inclusion_proof(row["index"]) == [from_hex(node) for node in row["proof"]]
 
 
 def test_empty_log__root_and_consistency__of_the_rfc() -> None:

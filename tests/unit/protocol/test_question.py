@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from orchestrator.protocol.question import (
     MAX_QUESTIONS,
     Question,
     issuer_of,
-    question_id,
     read_batch,
     read_request,
     sign_batch,
@@ -47,12 +44,6 @@ def test_batch__any_questions__read_as_signed(questions: list[Question]) -> None
     assert batch.questions == tuple(questions)
     assert (batch.issuer, batch.audience, batch.iat, batch.exp) == (0, 1, NOW, NOW + 60)
     assert issuer_of(jws) == 0
-
-
-def test_question_id__committed_vector__as_stated() -> None:
-    vector = json.loads((Path(__file__).parents[2] / "vectors/protocol/hashes.json").read_text())["question"]
-    fields = {name: vector[name] for name in ("mandate", "item", "index", "purpose")}
-    assert question_id(**fields) == Question(**fields).id == vector["id"]
 
 
 @given(QUESTIONS, QUESTIONS)
