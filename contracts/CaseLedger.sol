@@ -9,10 +9,11 @@ import { ICatalog } from "./interfaces/ICatalog.sol";
 import { IConsortium } from "./interfaces/IConsortium.sol";
 import { ConsistencyProof } from "./libraries/ConsistencyProof.sol";
 import { Hashing } from "./libraries/Hashing.sol";
+import { InclusionProof } from "./libraries/InclusionProof.sol";
 import { SeatSet } from "./libraries/SeatSet.sol";
 import { SeatSignature } from "./libraries/SeatSignature.sol";
 import { CaseRefusal, Head, HeadRefusal, Sheet, SheetRefusal, Transition } from "./types/Batches.sol";
-import { CaseId, CaseSlot, Status, Step, follows } from "./types/Cases.sol";
+import { CaseId, CaseSlot, DossierEntry, Status, Step, follows } from "./types/Cases.sol";
 
 /// @notice Implements {ICaseLedger}, where everything is described.
 contract CaseLedger is ICaseLedger, EIP712 {
@@ -101,20 +102,61 @@ contract CaseLedger is ICaseLedger, EIP712 {
     }
 
     /// @inheritdoc ICaseLedger
-    function verifyDossier(
-        CaseId caseId,
-        Step[] calldata steps,
-        bytes32[] calldata roots,
-        bytes32 leaf,
-        bytes32[] calldata proof
-    ) external view returns (bool) {
+    function verifyHistory(CaseId caseId, Step[] calldata steps, bytes32[] calldata roots) public view returns (bool) {
         if (steps.length == 0 || steps.length != roots.length) return false;
         CaseSlot replayed;
         for (uint256 i; i < steps.length; ++i) {
             replayed = replayed.advanced(steps[i], roots[i]);
         }
-        if (CaseSlot.unwrap(replayed) != CaseSlot.unwrap(_cases[caseId].slot)) return false;
-        return MerkleProof.verifyCalldata(proof, roots[roots.length - 1], leaf);
+        return CaseSlot.unwrap(replayed) == CaseSlot.unwrap(_cases[caseId].slot);
+    }
+
+    /// @inheritdoc ICaseLedger
+    function verifyDossier(
+        CaseId caseId,
+        Step[] calldata steps,
+        bytes32[] calldata roots,
+        uint256 at,
+        DossierEntry calldata entry,
+        bytes32[] calldata proof
+    ) external view returns (bool) {
+        if (at >= roots.length || !verifyHistory(caseId, steps, roots)) return false;
+        return MerkleProof.verifyCalldata(proof, roots[at], entry.leafOf());
+    }
+
+    /// @inheritdoc ICaseLedger
+    function verifySheet(
+        uint8 seat,
+        uint64 validUntil,
+        Transition[] calldata transitions,
+        bytes calldata signature,
+        uint256 blockNumber
+    ) external view returns (bool) {
+        bytes32 list = keccak256(abi.encodePacked(_hash(transitions)));
+        return signature.isBy(consortium.signerAt(seat, blockNumber), _digest(seat, validUntil, list));
+    }
+
+    /// @inheritdoc ICaseLedger
+    function verifyLogEntry(
+        uint8 seat,
+        uint64 size,
+        bytes32 root,
+        uint64 index,
+        bytes32 leafHash,
+        bytes32[] calldata proof
+    ) external view returns (bool) {
+        Anchor memory anchored = _anchors[seat];
+        if (size != anchored.size || bytes26(root) != anchored.root) return false;
+        return InclusionProof.isIncluded(leafHash, index, size, root, proof);
+    }
+
+    /// @inheritdoc ICaseLedger
+    function verifyExtension(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
+        external
+        view
+        returns (bool)
+    {
+        return ConsistencyProof.isExtension(oldSize, oldRoot, newSize, newRoot, proof);
     }
 
     /// @return signed By seat, the transitions that its sheets cover, as a bitmap over the batch.
@@ -123,10 +165,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
         returns (uint256[] memory signed)
     {
         signed = new uint256[](SEATS);
-        bytes32[] memory hashes = new bytes32[](transitions.length);
-        for (uint256 i; i < transitions.length; ++i) {
-            hashes[i] = _hash(transitions[i]);
-        }
+        bytes32[] memory hashes = _hash(transitions);
         for (uint256 i; i < sheets.length; ++i) {
             Sheet calldata sheet = sheets[i];
             SheetRefusal refusal = _refusalOf(sheet, hashes);
@@ -172,7 +211,8 @@ contract CaseLedger is ICaseLedger, EIP712 {
         if (sheet.covers >> hashes.length != 0) return SheetRefusal.BeyondBatch;
         address signer = consortium.signerOf(sheet.seat);
         if (signer == address(0)) return SheetRefusal.SeatNotActive;
-        if (!sheet.signature.isBy(signer, _digest(sheet, hashes))) return SheetRefusal.WrongSignature;
+        bytes32 digest = _digest(sheet.seat, sheet.validUntil, hashes.keccakOf(sheet.covers));
+        if (!sheet.signature.isBy(signer, digest)) return SheetRefusal.WrongSignature;
         return SheetRefusal.None;
     }
 
@@ -237,14 +277,17 @@ contract CaseLedger is ICaseLedger, EIP712 {
         }
     }
 
-    function _digest(Sheet calldata sheet, bytes32[] memory hashes) private view returns (bytes32) {
-        bytes32 list = hashes.keccakOf(sheet.covers);
-        return _hashTypedDataV4(keccak256(abi.encode(SHEET_TYPEHASH, sheet.seat, sheet.validUntil, list)));
+    /// @param list EIP-712: an array counts as the hash of its members' hashes.
+    function _digest(uint8 seat, uint64 validUntil, bytes32 list) private view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(SHEET_TYPEHASH, seat, validUntil, list)));
     }
 
-    function _hash(Transition calldata transition) private pure returns (bytes32) {
-        return Hashing.keccak4(
-            TRANSITION_TYPEHASH, CaseId.unwrap(transition.caseId), transition.dossierRoot, Step.unwrap(transition.step)
-        );
+    function _hash(Transition[] calldata transitions) private pure returns (bytes32[] memory hashes) {
+        hashes = new bytes32[](transitions.length);
+        for (uint256 i; i < transitions.length; ++i) {
+            Transition calldata one = transitions[i];
+            hashes[i] =
+                Hashing.keccak4(TRANSITION_TYPEHASH, CaseId.unwrap(one.caseId), one.dossierRoot, Step.unwrap(one.step));
+        }
     }
 }

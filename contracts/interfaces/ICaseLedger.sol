@@ -2,7 +2,7 @@
 pragma solidity ^0.8.37;
 
 import { CaseRefusal, Head, HeadRefusal, Sheet, SheetRefusal, Transition } from "../types/Batches.sol";
-import { CaseId, Status, Step } from "../types/Cases.sol";
+import { CaseId, DossierEntry, Status, Step } from "../types/Cases.sol";
 
 /// @title Where every case stands, and how far every query log has come
 /// @notice Moves cases as the seats of their bindings have signed, many at once, and anchors log heads.
@@ -36,7 +36,8 @@ interface ICaseLedger {
     /// @notice A batch has at most 256 transitions.
     error CaseLedger_BatchTooLarge(uint256 transitions);
 
-    /// @notice Counts the sheets, then moves the cases in order, then anchors the heads. Sent by anyone.
+    /// @notice Counts the sheets, then moves the cases in order, then anchors the heads. Sent by anyone; any of the three may be
+    ///         empty, so that whoever holds a head that its seat has signed can anchor it alone.
     /// @dev Cheapest with the transitions sorted by binding. Reverts only on calldata that is no ABI encoding and on a batch
     ///      that is too large.
     function settle(Transition[] calldata transitions, Sheet[] calldata sheets, Head[] calldata heads) external;
@@ -60,16 +61,55 @@ interface ICaseLedger {
     /// @return root First 26 bytes of the root (the whole of it is in `HeadAnchored`).
     function headOf(uint8 seat) external view returns (uint64 size, bytes26 root);
 
-    /// @notice Whether a leaf lies in the case's latest dossier.
+    /// @notice Whether these are all transitions that the case made, in order.
+    /// @dev A contract cannot read its events, so whoever asks hands them in; the case's commitment tells whether they are right.
     /// @param steps All steps of the case so far, from its first `CaseSettled` on.
     /// @param roots Their dossier roots.
-    /// @param leaf Leaf hash as in `StandardMerkleTree`: keccak256(keccak256(abi.encode(kind, salt, content hash))).
-    /// @param proof Siblings from the leaf up.
+    function verifyHistory(CaseId caseId, Step[] calldata steps, bytes32[] calldata roots) external view returns (bool);
+
+    /// @notice Whether an answer, a mandate, a verdict, a credential or whatever else lies in one of the case's dossiers.
+    /// @param steps All steps of the case so far, from its first `CaseSettled` on.
+    /// @param roots Their dossier roots.
+    /// @param at Which of the transitions, from 0, has the dossier.
+    /// @param proof Siblings from the leaf up, as `StandardMerkleTree` gives them.
     function verifyDossier(
         CaseId caseId,
         Step[] calldata steps,
         bytes32[] calldata roots,
-        bytes32 leaf,
+        uint256 at,
+        DossierEntry calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool);
+
+    /// @notice Whether a sheet carries the signature of the seat's key in force at the end of a block, be it long ago.
+    /// @dev Says nothing about whether it was ever sent: the block is that of the `CaseSettled` in question, whose transition is
+    ///      one of the sheet's. Validity is not looked at. Keys of a block that is still to come are as announced.
+    /// @param transitions All that the sheet covers, in its order.
+    function verifySheet(
+        uint8 seat,
+        uint64 validUntil,
+        Transition[] calldata transitions,
+        bytes calldata signature,
+        uint256 blockNumber
+    ) external view returns (bool);
+
+    /// @notice Whether a query-log entry is under the seat's anchored head (RFC 9162, section 2.1.3.2).
+    /// @param size The anchored head's.
+    /// @param root The anchored head's, whole.
+    /// @param index The entry's place in the log, from 0.
+    /// @param leafHash SHA-256 of a zero byte and the entry.
+    function verifyLogEntry(
+        uint8 seat,
+        uint64 size,
+        bytes32 root,
+        uint64 index,
+        bytes32 leafHash,
+        bytes32[] calldata proof
+    ) external view returns (bool);
+
+    /// @notice Whether one log head extends another (RFC 9162, section 2.1.4.2). Whose they are is for the caller to know.
+    function verifyExtension(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
+        external
+        view
+        returns (bool);
 }

@@ -25,8 +25,19 @@ type Step is uint64;
 /// @dev The commitment rolls over every step and dossier root of the case, so that the roots need no slots of their own.
 type CaseSlot is uint256;
 
+/// @notice One thing that a case rests on, as a leaf of its dossier.
+struct DossierEntry {
+    /// What it is: `mandate`, `answer`, `verdict`, `credential`…
+    string kind;
+    /// 256 random bits, so that nobody finds the content by trying.
+    bytes32 salt;
+    /// SHA-256 of the content.
+    bytes32 content;
+}
+
 using { statusCode, sequence, binding } for Step global;
 using { step, commitment, advanced } for CaseSlot global;
+using { leafOf } for DossierEntry global;
 
 uint256 constant ACCEPTED = 1 << uint256(Status.Accepted);
 uint256 constant RETURNED = 1 << uint256(Status.Returned);
@@ -73,4 +84,9 @@ function advanced(CaseSlot self, Step next, bytes32 dossierRoot) pure returns (C
     uint256 rolled = uint256(Hashing.keccak3(self.commitment(), Step.unwrap(next), dossierRoot));
     // forge-lint: disable-next-line(unsafe-typecast) -- the commitment is the low 192 bits
     return CaseSlot.wrap((uint256(Step.unwrap(next)) << 192) | uint192(rolled));
+}
+
+/// @dev Hashed twice, as OpenZeppelin's `StandardMerkleTree` does, so that no inner node passes for a leaf.
+function leafOf(DossierEntry calldata entry) pure returns (bytes32) {
+    return keccak256(abi.encode(keccak256(abi.encode(entry.kind, entry.salt, entry.content))));
 }

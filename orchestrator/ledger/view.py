@@ -27,6 +27,8 @@ from orchestrator.protocol.sheet import Domain, Status
 
 _log = structlog.get_logger(__name__)
 
+SUCCESSION = 3
+"""`Origin` of the contracts: another department takes over the seat."""
 CONTRACTS = {"Consortium": "consortium", "Catalog": "catalog", "CaseLedger": "ledger"}
 
 
@@ -38,6 +40,10 @@ class _State:
     block_hash: str = ""
     read_at: float = 0.0
     seats: dict[int, SeatView] = field(default_factory=dict)
+    announced: dict[int, Log] = field(default_factory=dict)
+    """By seat, the announcement of keys that are still to come into force."""
+    silenced: set[int] = field(default_factory=set)
+    """Seats that are suspended or removed."""
     faulty: dict[int, int] = field(default_factory=dict)
     """Seats whose present document is no keyset, and since when."""
     bindings: dict[int, BindingView] = field(default_factory=dict)
@@ -172,22 +178,35 @@ class LedgerView:
                 contract = "Consortium" if raw["address"].lower() == self.address("Consortium").lower() else "Catalog"
                 log = self._abi[contract].log(raw)
                 if log is not None:
+                    await self._bring_into_force(state, log.block)
                     await self._apply(state, log)
+            await self._bring_into_force(state, number)
             state.next_block = number + 1
             state.block_hash = newest["hash"]
         state.read_at = time.monotonic()
         self._state = state
 
+    async def _bring_into_force(self, state: _State, block: int) -> None:
+        """Gives the seats those of their announced keys that are in force in `block`."""
+        for seat, log in list(state.announced.items()):
+            if log.args["fromBlock"] <= block:
+                del state.announced[seat]
+                self._take_keys(state, log, await self._time(log.args["fromBlock"]))
+
     async def _apply(self, state: _State, log: Log) -> None:
         match log.name:
-            case "SeatAdmitted" | "SeatRotated":
-                rotated = log.args["seat"] in state.seats
-                self._take_keys(state, log, await self._time(log.block) if rotated else 0)
-            case "SeatSuspended" | "SeatRemoved" if log.args["seat"] in state.seats:
-                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=False)
-            case "SeatReinstated" if log.args["seat"] in state.seats:
-                active = log.args["seat"] not in state.faulty
-                state.seats[log.args["seat"]] = replace(state.seats[log.args["seat"]], active=active)
+            case "SeatAdmitted":
+                self._take_keys(state, log, 0)
+            case "KeysAnnounced":
+                state.announced[log.args["seat"]] = log
+            case "KeysVetoed" | "KeysCancelled":
+                del state.announced[log.args["seat"]]
+            case "SeatSuspended" | "SeatRemoved":
+                state.silenced.add(log.args["seat"])
+                self._judge(state, log.args["seat"])
+            case "SeatReinstated":
+                state.silenced.discard(log.args["seat"])
+                self._judge(state, log.args["seat"])
             case "BindingMade":
                 number = log.args["number"]
                 state.bindings[number] = await self._binding(number)
@@ -204,26 +223,39 @@ class LedgerView:
         return int(found["timestamp"], 16)
 
     def _take_keys(self, state: _State, log: Log, at: int) -> None:
-        """A seat's new keys, since `at`, if it had others. What one seat publishes stops no other: a document that is no keyset of that seat leaves it
-        without one, so that nothing it signs counts until it has rotated again."""
+        """A seat's new keys, since `at`, if it had others. What one seat publishes stops no other: a document that is no
+        keyset of that seat leaves it without one, so that nothing it signs counts until it has rotated again.
+
+        A seat keeps its department's id, unless another department succeeds."""
         number, signer = log.args["seat"], to_checksum_address(log.args["signer"])
         before = state.seats.get(number)
         if keccak(log.args["keyset"]) != log.args["keysetHash"]:
             raise Unavailable("节点给出的事件不一致", detail_en="the node's event is inconsistent", code="bad-node")
         try:
             keyset = Keyset.parse(log.args["keyset"])
-            fits = keyset.seat == number and (before is None or keyset.id == before.keyset.id)
+            renamed = before is not None and keyset.id != before.keyset.id
+            taken = any(other.keyset.id == keyset.id for seat, other in state.seats.items() if seat != number)
+            allowed = log.args.get("origin") == SUCCESSION and not taken
+            fits = keyset.seat == number and (not renamed or allowed)
         except Invalid:
             fits = False
         if fits:
             until = state.faulty.pop(number, at)
             past = (*before.past, PastKeyset(keyset=before.keyset, until=until)) if before else ()
             state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=True, past=past)
-            return
-        _log.error("faulty-keyset", seat=number, block=log.block)
-        state.faulty.setdefault(number, at)
-        if before is not None:
-            state.seats[number] = replace(before, signer=signer, active=False)
+        else:
+            _log.error("faulty-keyset", seat=number, block=log.block)
+            state.faulty.setdefault(number, at)
+            if before is not None:
+                state.seats[number] = replace(before, signer=signer)
+        self._judge(state, number)
+
+    @staticmethod
+    def _judge(state: _State, number: int) -> None:
+        """Sets whether a seat's word counts: not while it is silenced, and not without a keyset."""
+        if number in state.seats:
+            active = number not in state.silenced and number not in state.faulty
+            state.seats[number] = replace(state.seats[number], active=active)
 
     async def _binding(self, number: int) -> BindingView:
         abi = self._abi["Catalog"]

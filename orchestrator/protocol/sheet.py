@@ -29,11 +29,14 @@ __all__ = [
     "head_digest",
     "publication_digest",
     "recover",
+    "recovery_digest",
     "retirement_digest",
     "rotation_digest",
     "sheet_digest",
+    "succession_digest",
     "texts_digest",
     "unpack_step",
+    "veto_digest",
 ]
 
 MAX_TRANSITIONS: Final = 256
@@ -49,7 +52,10 @@ _TRANSITION: Final = keccak(_TRANSITION_TYPE)
 _SHEET: Final = keccak(b"Sheet(uint8 seat,uint64 validUntil,Transition[] transitions)" + _TRANSITION_TYPE)
 _HEAD: Final = keccak(b"Head(uint8 seat,uint64 size,bytes32 root)")
 _ADMISSION: Final = keccak(b"Admission(uint8 seat,address signer,bytes32 keysetHash)")
-_ROTATION: Final = keccak(b"Rotation(uint8 seat,address signer,bytes32 keysetHash,uint32 change)")
+_ROTATION: Final = keccak(b"Rotation(uint8 seat,address signer,bytes32 keysetHash,uint64 fromBlock,uint32 change)")
+_RECOVERY: Final = keccak(b"Recovery(uint8 seat,address signer,bytes32 keysetHash,uint32 change)")
+_SUCCESSION: Final = keccak(b"Succession(uint8 seat,address signer,bytes32 keysetHash,uint32 change)")
+_VETO: Final = keccak(b"Veto(uint8 seat,uint32 change)")
 _PUBLICATION: Final = keccak(b"Publication(string scenario,bytes32 version,bytes32 texts,uint8 publisher)")
 _TEXTS: Final = keccak(b"Texts(bytes32 version,bytes32 texts,uint32 revision,uint8 publisher)")
 _BINDING: Final = keccak(
@@ -159,9 +165,25 @@ def admission_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes)
     return _digest(domain, _ADMISSION + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash))
 
 
-def rotation_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> bytes:
-    """What the old and the new signer sign; `change` is the index in the seat's history that the rotation takes."""
-    return _digest(domain, _ROTATION + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32))
+def rotation_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, from_block: int, change: int) -> bytes:
+    """What the old and the new signer sign for keys in force from a block on; `change` is the seat's next announcement."""
+    keys = _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash)
+    return _digest(domain, _ROTATION + keys + _uint(from_block, 64) + _uint(change, 32))
+
+
+def recovery_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> bytes:
+    """What the new signer of a department that lost its key signs for the council to announce."""
+    return _digest(domain, _RECOVERY + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32))
+
+
+def succession_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> bytes:
+    """What the department that takes over a seat signs for the council to announce."""
+    return _digest(domain, _SUCCESSION + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32))
+
+
+def veto_digest(domain: Domain, seat: int, change: int) -> bytes:
+    """What a seat's signer in force signs to refuse an announced change of its keys."""
+    return _digest(domain, _VETO + _uint(seat, 8) + _uint(change, 32))
 
 
 def publication_digest(domain: Domain, scenario: str, version: bytes, texts: bytes, publisher: int) -> bytes:

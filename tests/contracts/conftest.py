@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import World, container
+from world import VETO_BLOCKS, World, container
 
 from orchestrator.ledger.compiler import ROOT, compile_contracts, prepare_compiler
 
@@ -30,7 +30,7 @@ os.environ["PATH"] = os.pathsep.join(
 
 def deploy(compiled: dict[str, Any], council: Any, stranger: Any, chain: Any) -> World:
     """The three contracts, freshly deployed by the council."""
-    consortium = council.deploy(container("Consortium", compiled), council)
+    consortium = council.deploy(container("Consortium", compiled), council, VETO_BLOCKS)
     catalog = council.deploy(container("Catalog", compiled), consortium)
     ledger = council.deploy(container("CaseLedger", compiled), consortium, catalog)
     return World(council, stranger, consortium, catalog, ledger, chain.chain_id)

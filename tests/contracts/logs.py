@@ -33,6 +33,22 @@ class GrowingLog:
         """The proof of RFC 9162, section 2.1.4.1, from an earlier size."""
         return self._subproof(old, 0, self.size if new is None else new, True) if old else []
 
+    def leaf(self, index: int) -> bytes:
+        """Hash of a leaf that was appended."""
+        return self._known[index, index + 1]
+
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """The proof of RFC 9162, section 2.1.3.1, for a leaf under the head of a size."""
+        return self._path(index, 0, self.size if size is None else size)
+
+    def _path(self, index: int, start: int, end: int) -> list[bytes]:
+        if end - start == 1:
+            return []
+        middle = start + _split(end - start)
+        if index < middle:
+            return [*self._path(index, start, middle), self._root(middle, end)]
+        return [*self._path(index, middle, end), self._root(start, middle)]
+
     def _made_up(self, index: int) -> bytes:
         return hashlib.sha256(f"{self._label}/{index}".encode()).digest()
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from logs import GrowingLog
 from world import ACCEPTED, World, move, random_bytes32, seat_key
 
@@ -166,3 +170,92 @@ def test_head__bad_ones_among_good__the_good_are_anchored(world: World) -> None:
 
 def test_headOf__seat_without_a_head__zero(bare: World) -> None:
     assert tuple(bare.ledger.headOf(200)) == (0, bytes(26))
+
+
+def included(world: World, log: GrowingLog, place: int, **changes: Any) -> bool:
+    """Whether the ledger finds a leaf under seat 3's anchored head; `changes` spoils what is handed in."""
+    size, root = log.head()
+    given = {
+        "seat": 3,
+        "size": size,
+        "root": root,
+        "index": place,
+        "leaf": log.leaf(place),
+        "proof": log.inclusion(place),
+    } | changes
+    return bool(world.ledger.verifyLogEntry(*given.values()))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 33])
+def test_verifyLogEntry__every_leaf_under_the_anchored_head__holds(world: World, size: int) -> None:
+    log = anchor(world, size)
+    assert all(included(world, log, index) for index in range(size))
+
+
+def test_verifyLogEntry__log_of_a_million_leaves__holds(world: World) -> None:
+    log = GrowingLog("big", 1_000_003)
+    log.append(3)
+    assert len(world.settle(heads=[world.head(3, NOTHING, log.head(), [])]).anchored) == 1
+    assert included(world, log, 1_000_004)
+
+
+def test_verifyLogEntry__head_is_not_the_anchored_one__does_not_hold(world: World) -> None:
+    log = anchor(world, 5)
+    size, root = log.head()
+    assert not included(world, log, 2, seat=4)
+    assert not included(world, log, 2, size=size + 1)
+    assert not included(world, log, 2, root=random_bytes32("other"))
+    world.settle(heads=[grow(world, log, 1)])
+    assert not included(world, log, 2, size=size, root=root, proof=log.inclusion(2, size))
+    assert included(world, log, 2)
+
+
+def test_verifyLogEntry__nothing_anchored__does_not_hold(world: World) -> None:
+    assert not world.ledger.verifyLogEntry(3, 0, bytes(32), 0, bytes(32), [])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(data=st.data())
+def test_verifyLogEntry__anything_changed__does_not_hold(world: World, data: st.DataObject) -> None:
+    if not world.ledger.headOf(3).size:
+        anchor(world, 21)
+    log = GrowingLog(3)
+    log.append(21)
+    index = data.draw(st.integers(0, 20))
+    proof = log.inclusion(index)
+    match data.draw(st.sampled_from(["index", "leaf", "node", "cut", "longer", "beyond"])):
+        case "index":
+            spoilt: dict[str, Any] = {"index": data.draw(st.integers(0, 20).filter(lambda one: one != index))}
+        case "leaf":
+            spoilt = {"leaf": log.leaf((index + 1) % 21)}
+        case "node":
+            place = data.draw(st.integers(0, len(proof) - 1))
+            spoilt = {"proof": [*proof[:place], random_bytes32("node"), *proof[place + 1 :]]}
+        case "cut":
+            spoilt = {"proof": data.draw(st.sampled_from([proof[1:], proof[:-1], []]))}
+        case "longer":
+            spoilt = {"proof": data.draw(st.sampled_from([[*proof, proof[-1]], [proof[0], *proof]]))}
+        case _:
+            # The last place's path fits no other place, however far beyond the end.
+            index, proof = 20, log.inclusion(20)
+            spoilt = {"index": data.draw(st.integers(21, 2**64 - 1))}
+    assert included(world, log, index)
+    assert not included(world, log, index, **spoilt)
+
+
+def test_verifyExtension__heads_of_one_log__holds(world: World) -> None:
+    log = GrowingLog("any")
+    log.append(40)
+    for old, new in [(0, 1), (1, 2), (8, 9), (8, 16), (7, 40), (39, 40)]:
+        assert world.ledger.verifyExtension(*log.head(old), *log.head(new), log.consistency(old, new))
+
+
+def test_verifyExtension__heads_of_two_logs__does_not_hold(world: World) -> None:
+    log, other = GrowingLog("one"), GrowingLog("other")
+    log.append(9)
+    other.append(9)
+    verify = world.ledger.verifyExtension
+    assert not verify(*log.head(4), *other.head(9), other.consistency(4))
+    assert not verify(*log.head(4), *other.head(9), log.consistency(4))
+    assert not verify(*log.head(9), *log.head(4), log.consistency(4))
+    assert not verify(*log.head(9), *log.head(9), [])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ape import chain
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractContainer, ContractInstance
 from eth_account import Account
@@ -29,6 +30,8 @@ NONE, ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED = range(7)
 FAR = 2**40
 """A validity that no test outlives."""
 KEYSET = b'{"seat":0}'
+VETO_BLOCKS = 20
+"""For how many blocks the council's changes of keys wait in these tests."""
 
 
 def vectors(name: str) -> Any:
@@ -112,6 +115,16 @@ class World:
         """The 65-byte signature of a statement."""
         return bytes(Account.unsafe_sign_hash(self.digest(contract, struct, message, **domain), key.key).signature)
 
+    @property
+    def height(self) -> int:
+        """Number of the newest block."""
+        return int(chain.blocks.height)
+
+    def mine_to(self, block: int) -> None:
+        """Makes blocks until there is this one, each with a transaction: ape's own `mine` leaves a half-made block behind."""
+        while self.height < block:
+            self.stranger.transfer(self.stranger, 0)
+
     # Consortium
 
     def admission(self, seat: int, key: LocalAccount, keyset: bytes = KEYSET) -> bytes:
@@ -126,21 +139,66 @@ class World:
             self.consortium.admit(seat, key.address, KEYSET, self.admission(seat, key), sender=self.council)
             self.keys[seat] = key
 
+    def bring(self, seat: int, standing: int) -> None:
+        """Suspends (2) or removes (3) a seat."""
+        if standing > 1:
+            {2: self.consortium.suspend, 3: self.consortium.remove}[standing](seat, sender=self.council)
+
     def rotation(
-        self, key: LocalAccount, seat: int, signer: str, change: int, keyset: bytes = KEYSET, **domain: Any
+        self,
+        key: LocalAccount,
+        seat: int,
+        signer: str,
+        from_block: int,
+        change: int,
+        keyset: bytes = KEYSET,
+        **domain: Any,
     ) -> bytes:
         """A key's agreement to a rotation."""
-        message = {"seat": seat, "signer": signer, "keysetHash": keccak(keyset), "change": change}
+        message = {
+            "seat": seat,
+            "signer": signer,
+            "keysetHash": keccak(keyset),
+            "fromBlock": from_block,
+            "change": change,
+        }
         return self.sign(key, self.consortium, "Rotation", message, **domain)
 
+    def agreement(
+        self, struct: str, key: LocalAccount, seat: int, change: int, keyset: bytes = KEYSET, **domain: Any
+    ) -> bytes:
+        """A new key's agreement to the council's `Recovery` or `Succession`."""
+        message = {"seat": seat, "signer": key.address, "keysetHash": keccak(keyset), "change": change}
+        return self.sign(key, self.consortium, struct, message, **domain)
+
+    def vetoed(self, key: LocalAccount, seat: int, change: int, **domain: Any) -> bytes:
+        """A key's veto."""
+        return self.sign(key, self.consortium, "Veto", {"seat": seat, "change": change}, **domain)
+
+    def announce_rotation(self, seat: int, key: LocalAccount, keyset: bytes = KEYSET, blocks: int = 1) -> ReceiptAPI:
+        """Announces a seat's own new key for so many blocks after the transaction's."""
+        from_block, change = self.height + 1 + blocks, self.consortium.changeCount(seat) + 1
+        old = self.rotation(self.keys[seat], seat, key.address, from_block, change, keyset)
+        new = self.rotation(key, seat, key.address, from_block, change, keyset)
+        return self.consortium.rotate(seat, key.address, keyset, from_block, old, new, sender=self.stranger)
+
     def rotate(self, seat: int, key: LocalAccount, keyset: bytes = KEYSET) -> ReceiptAPI:
-        """Gives a seat a new key, properly."""
-        change = self.consortium.historyLength(seat)
-        old = self.rotation(self.keys[seat], seat, key.address, change, keyset)
-        new = self.rotation(key, seat, key.address, change, keyset)
-        receipt = self.consortium.rotate(seat, key.address, keyset, old, new, sender=self.stranger)
+        """Gives a seat a new key, properly, and lets the block come in which it is in force."""
+        receipt = self.announce_rotation(seat, key, keyset)
+        self.mine_to(self.height + 1)
         self.keys[seat] = key
         return receipt
+
+    def replace(self, how: str, seat: int, key: LocalAccount, keyset: bytes = KEYSET) -> ReceiptAPI:
+        """Lets the council announce a new key: `how` is `recover` or `succeed`."""
+        struct = {"recover": "Recovery", "succeed": "Succession"}[how]
+        signature = self.agreement(struct, key, seat, self.consortium.changeCount(seat) + 1, keyset)
+        return getattr(self.consortium, how)(seat, key.address, keyset, signature, sender=self.council)
+
+    def veto(self, seat: int) -> ReceiptAPI:
+        """Refuses the last announced change in the seat's name."""
+        change = self.consortium.changeCount(seat)
+        return self.consortium.veto(seat, change, self.vetoed(self.keys[seat], seat, change), sender=self.stranger)
 
     # Catalog
 

@@ -16,8 +16,15 @@ from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount, generate_seat_keys
 from orchestrator.protocol.ports import PastKeyset
-from orchestrator.protocol.sheet import admission_digest, retirement_digest, rotation_digest
-from tests.support.onchain import OnChain, ask, on_chain, sheet, transition
+from orchestrator.protocol.sheet import (
+    admission_digest,
+    recovery_digest,
+    retirement_digest,
+    rotation_digest,
+    succession_digest,
+    veto_digest,
+)
+from tests.support.onchain import VETO_BLOCKS, OnChain, ask, on_chain, sheet, transition
 
 pytestmark = pytest.mark.anyio
 
@@ -26,10 +33,30 @@ MARKET, CULTURE, NATURAL = 1, 3, 5
 
 async def rotate(
     chain: OnChain, number: int, document: bytes, keys: SeatKeys, *, change: int, old: SigningAccount | None = None
-) -> None:
-    """Rotates a seat to new keys and a new document, signed by the old and the new signer."""
+) -> int:
+    """Gives a seat new keys and a new document, signed by the old and the new signer; the block since when."""
 
-    digest = rotation_digest(chain.view.domain("Consortium"), number, keys.chain.address, keccak(document), change)
+    block = await announce(chain, number, document, keys, change=change, old=old)
+    mine_to(chain, block)
+    return block
+
+
+async def announce(
+    chain: OnChain,
+    number: int,
+    document: bytes,
+    keys: SeatKeys,
+    *,
+    change: int,
+    old: SigningAccount | None = None,
+    blocks: int = 3,
+) -> int:
+    """Announces new keys of a seat, in force so many blocks after the transaction's; returns that block."""
+    # The node may make a block before the transaction comes.
+    block = int(ask(chain.node_url, "eth_blockNumber"), 16) + 1 + blocks
+    digest = rotation_digest(
+        chain.view.domain("Consortium"), number, keys.chain.address, keccak(document), block, change
+    )
     before = old or chain.consortium.keys[number].chain
     await chain.sender.send(
         "Consortium",
@@ -37,9 +64,37 @@ async def rotate(
         number,
         keys.chain.address,
         document,
+        block,
         before.sign_hash(digest),
         keys.chain.sign_hash(digest),
     )
+    return block
+
+
+def height(chain: OnChain) -> int:
+    """Number of the newest block."""
+    return int(ask(chain.node_url, "eth_blockNumber"), 16)
+
+
+def mine_to(chain: OnChain, block: int) -> None:
+    """Makes the blocks up to this one."""
+    if (missing := block - height(chain)) > 0:
+        ask(chain.node_url, "anvil_mine", hex(missing))
+
+
+def time_of(chain: OnChain, block: int) -> int:
+    """When a block was made."""
+    return int(ask(chain.node_url, "eth_getBlockByNumber", hex(block), False)["timestamp"], 16)
+
+
+async def replace_keys(chain: OnChain, how: str, number: int, keyset: Keyset, keys: SeatKeys, change: int) -> int:
+    """Lets the council announce a `recover` or `succeed`; returns the block."""
+    digest = {"recover": recovery_digest, "succeed": succession_digest}[how](
+        chain.view.domain("Consortium"), number, keys.chain.address, keyset.hash, change
+    )
+    signature = keys.chain.sign_hash(digest)
+    await chain.council_sender.send("Consortium", how, number, keys.chain.address, keyset.document(), signature)
+    return height(chain) + VETO_BLOCKS
 
 
 def renewed(keyset: Keyset, keys: SeatKeys) -> Keyset:
@@ -73,13 +128,15 @@ async def test_seat__suspended_and_reinstated__seen_at_once(chain: OnChain) -> N
 async def test_seat__rotated__new_keys_and_signer(chain: OnChain) -> None:
     keys, before = generate_seat_keys(), chain.consortium.seat(NATURAL).keyset
     keyset = renewed(chain.consortium.seat(NATURAL).keyset, keys)
-    await rotate(chain, NATURAL, keyset.document(), keys, change=1)
+    since = await announce(chain, NATURAL, keyset.document(), keys, change=1, blocks=9)
+    seat = await chain.view.seat(NATURAL)
+    assert (seat.keyset, seat.signer, seat.past) == (before, chain.consortium.keys[NATURAL].chain.address, ())
+    mine_to(chain, since + 2)
     chain.consortium.keys[NATURAL] = keys
     seat = await chain.view.seat(NATURAL)
     assert (seat.keyset, seat.signer, seat.active) == (keyset, keys.chain.address, True)
-    # What it held before, until the block of the rotation; whoever reads everything anew sees the same.
-    block = await chain.rpc.call("eth_getBlockByNumber", ["latest", False])
-    assert seat.past == (PastKeyset(keyset=before, until=int(block["timestamp"], 16)),)
+    # What it held before, until the announced block; whoever reads everything anew sees the same.
+    assert seat.past == (PastKeyset(keyset=before, until=time_of(chain, since)),)
     async with Rpc(chain.node_url) as rpc:
         assert await LedgerView(rpc, chain.deployment).seat(NATURAL) == seat
 
@@ -95,9 +152,8 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
             other.document(),  # another seat's
             replace(mine, id=other.id).document(),  # another department's name
         ):
-            await rotate(chain, MARKET, document, keys, change=change)
-            block = await chain.rpc.call("eth_getBlockByNumber", ["latest", False])
-            since = since or int(block["timestamp"], 16)
+            block = await rotate(chain, MARKET, document, keys, change=change)
+            since = since or time_of(chain, block)
             change += 1
             seat = await chain.view.seat(MARKET)
             assert (seat.active, seat.keyset) == (False, mine)
@@ -107,10 +163,61 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
         await chain.council_sender.send("Consortium", "suspend", MARKET)
         await chain.council_sender.send("Consortium", "reinstate", MARKET)
         assert not (await chain.view.seat(MARKET)).active
-        await rotate(chain, MARKET, mine.document(), keys, change=change + 2)
+        await rotate(chain, MARKET, mine.document(), keys, change=change)
         assert (await chain.view.seat(MARKET)).active
         # Its keys ended with the first document that was none.
         assert (await chain.view.seat(MARKET)).past == (PastKeyset(keyset=mine, until=since),)
+
+
+@pytest.mark.parametrize("who", ["seat", "council"])
+async def test_seat__announced_keys_are_stopped_in_time__never_in_force(node_url: str, who: str) -> None:
+    async with on_chain(node_url, "open-gallery") as chain:
+        before, keys = await chain.view.seat(MARKET), generate_seat_keys()
+        block = await replace_keys(chain, "recover", MARKET, renewed(before.keyset, keys), keys, 1)
+        assert await chain.view.seat(MARKET) == before
+        if who == "seat":
+            digest = veto_digest(chain.view.domain("Consortium"), MARKET, 1)
+            veto = chain.consortium.keys[MARKET].chain.sign_hash(digest)
+            await chain.sender.send("Consortium", "veto", MARKET, 1, veto)
+        else:
+            await chain.council_sender.send("Consortium", "cancel", MARKET, 1)
+        mine_to(chain, block + 1)
+        assert await chain.view.seat(MARKET) == before
+
+
+async def test_seat__recovered_while_suspended__new_keys_and_still_silent(node_url: str) -> None:
+    async with on_chain(node_url, "open-gallery") as chain:
+        before, keys = await chain.view.seat(MARKET), generate_seat_keys()
+        await chain.council_sender.send("Consortium", "suspend", MARKET)
+        keyset = renewed(before.keyset, keys)
+        mine_to(chain, await replace_keys(chain, "recover", MARKET, keyset, keys, 1))
+        seat = await chain.view.seat(MARKET)
+        assert (seat.keyset, seat.signer, seat.active) == (keyset, keys.chain.address, False)
+        await chain.council_sender.send("Consortium", "reinstate", MARKET)
+        assert (await chain.view.seat(MARKET)).active
+
+
+async def test_seat__succeeded__another_department_by_its_own_name(node_url: str) -> None:
+    async with on_chain(node_url, "open-gallery") as chain:
+        before, keys = await chain.view.seat(MARKET), generate_seat_keys()
+        keyset = replace(renewed(before.keyset, keys), id="haidian-merged")
+        mine_to(chain, await replace_keys(chain, "succeed", MARKET, keyset, keys, 1))
+        seat = await chain.view.seat_by_id("haidian-merged")
+        assert (seat.number, seat.keyset, seat.active) == (MARKET, keyset, True)
+        assert [past.keyset for past in seat.past] == [before.keyset]
+
+
+@pytest.mark.parametrize("how", ["recover", "succeed"])
+async def test_seat__new_keys_under_a_name_that_it_may_not_take__only_it_stops(node_url: str, how: str) -> None:
+    async with on_chain(node_url, "open-gallery") as chain:
+        before, keys = await chain.view.seat(MARKET), generate_seat_keys()
+        # Only a successor brings another name, and not that of another seat.
+        name = "haidian-merged" if how == "recover" else chain.consortium.seat(CULTURE).keyset.id
+        keyset = replace(renewed(before.keyset, keys), id=name)
+        mine_to(chain, await replace_keys(chain, how, MARKET, keyset, keys, 1))
+        seat = await chain.view.seat(MARKET)
+        assert (seat.keyset, seat.active) == (before.keyset, False)
+        assert (await chain.view.seat(CULTURE)).active
 
 
 async def test_seat__admitted_without_a_keyset__unknown_and_harmless(chain: OnChain) -> None:
