@@ -85,16 +85,25 @@ class Node:
         return status, sequence, binding
 
     def verify_dossier(
-        self, ledger: str, case: str, steps: Sequence[int], roots: Sequence[str], leaf: str, proof: Sequence[str]
+        self,
+        ledger: str,
+        case: str,
+        steps: Sequence[int],
+        roots: Sequence[str],
+        entry: Sequence[str],
+        proof: Sequence[str],
     ) -> bool:
-        lists = [[word(step) for step in steps], [word(root) for root in roots], [word(node) for node in proof]]
-        tails = [word(len(each)) + b"".join(each) for each in lists]
-        places = [5 * 32, 5 * 32 + len(tails[0]), 5 * 32 + len(tails[0]) + len(tails[1])]
-        head = [word(case), word(places[0]), word(places[1]), word(leaf), word(places[2])]
-        answer = self.call(
-            ledger, "verifyDossier(bytes32,uint64[],bytes32[],bytes32,bytes32[])", b"".join(head + tails)
-        )
-        return bool(int.from_bytes(answer, "big"))
+        """Whether an entry (kind, salt, content hash) is in the dossier of the case's last transition."""
+        kind, salt, content = entry
+        text = kind.encode()
+        tuple_ = [word(3 * 32), word(salt), word(content), word(len(text)), text.ljust(-(-len(text) // 32) * 32, b"\0")]
+        listed = [[word(each) for each in steps], [word(each) for each in roots], [word(each) for each in proof]]
+        lists = [word(len(each)) + b"".join(each) for each in listed]
+        tails = [lists[0], lists[1], b"".join(tuple_), lists[2]]
+        places = [word(6 * 32 + sum(map(len, tails[:n]))) for n in range(4)]
+        head = [word(case), places[0], places[1], word(max(len(roots) - 1, 0)), places[2], places[3]]
+        signature = "verifyDossier(bytes32,uint64[],bytes32[],uint256,(string,bytes32,bytes32),bytes32[])"
+        return bool(int.from_bytes(self.call(ledger, signature, b"".join(head + tails)), "big"))
 
     def keyset(self, consortium: str, seat: int) -> dict[str, Any]:
         """The keyset document that a seat was admitted with, as the event carries it."""
