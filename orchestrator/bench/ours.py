@@ -16,8 +16,9 @@ from orchestrator.bench.wallet import Wallet
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.ledger.abi import ContractAbi
+from orchestrator.ledger.admission import admit_seats
 from orchestrator.ledger.artifacts import load_artifact
-from orchestrator.ledger.deploy import admit_seats, deploy
+from orchestrator.ledger.deploy import deploy
 from orchestrator.ledger.poster import HeadPart, Poster, SheetPart
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender

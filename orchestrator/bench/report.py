@@ -196,7 +196,7 @@ def print_findings(console: Console, findings: Findings) -> None:
     limits: Mapping[str, Limit] = {each.name: each for each in findings.budget()}
     table = Table(title="每件燃料费 · gas a case", expand=False)
     table.add_column("情形 what")
-    for name in ("燃料 gas", "÷ 下限 floor", "EAS ÷", "预算 limit"):
+    for name in ("燃料 gas", "下限的 × floor", "EAS 为 × EAS is", "预算 limit"):
         table.add_column(name, justify="right")
     table.add_column("")
 
@@ -227,7 +227,7 @@ def print_findings(console: Console, findings: Findings) -> None:
             limits.get(name),
         )
     row(
-        "同上,两批都带六个日志头 [dim]the same, six heads in both batches[/]",
+        "同上,两批都带日志头 [dim]the same, heads in both[/]",
         a_case(findings.heads_again, findings.largest.cases),
     )
     table.add_section()
