@@ -1,0 +1,152 @@
+"""Steps: what happens in one block, drawn at random, and everything compared after it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import machine_acts as acts
+from machine import Act, Compiled, Machine, Tally
+from machine_cases import anchoring, case_views, settlement
+from machine_chain import Node
+from machine_hands import Hands
+from machine_heads import log_views
+from model_consortium import ACTIVE
+
+VETO_BLOCKS = (1, 2, 3, 3, 5, 5, 8, 20)
+MOST_REPLAYS = 300
+SWEEP = 40
+"""After so many steps the keys of all blocks are compared, not only of some."""
+
+
+def _alone(make: Callable[[Hands], Act]) -> Callable[[Hands], list[Act]]:
+    return lambda hands: [make(hands)]
+
+
+def _together(hands: Hands) -> list[Act]:
+    """Several senders in one block, with views in between."""
+    makers = [acts.standing, acts.standing, settlement, settlement, anchoring, acts.rotation, acts.replacement]
+    made: list[Act] = []
+    for _ in range(hands.rng.randrange(2, 6)):
+        made.append(hands.pick([*makers, acts.veto, acts.cancellation, acts.binding, acts.retirement])(hands))
+        if hands.chance(0.5):
+            seat, soon = hands.any_seat(), hands.machine.clock.block + 1
+            made.append(Act(hands.actor(), "Consortium", "signerOf", (seat,)))
+            made.append(Act(hands.actor(), "Consortium", "signerAt", (seat, soon)))
+    return made
+
+
+def _silenced(hands: Hands) -> list[Act]:
+    """I6: a seat signs a batch, and the council suspends or removes it in the same block before, or after."""
+    batch = settlement(hands)
+    seats = [sheet[0] for sheet in batch.arguments[1] if sheet[0] in hands.machine.consortium.seats]
+    if not seats:
+        return [batch]
+    seat, function = hands.pick(seats), hands.pick(["suspend", "suspend", "suspend", "remove", "reinstate"])
+    silence = Act(hands.council(False), "Consortium", function, (seat,))
+    return hands.pick([[silence, batch], [batch, silence], [silence, batch, Act(silence.by, "Consortium", "reinstate", (seat,)), batch]])
+
+
+def _again(hands: Hands) -> list[Act]:
+    """I4: what was sent before, by anybody, at times by the council."""
+    if not hands.replays:
+        return [settlement(hands)]
+    old = hands.pick(hands.replays[-20:] if hands.chance(0.5) else hands.replays)
+    by = hands.pick([old.by, hands.actor(), hands.council(False)])
+    return [Act(by, old.contract, old.function, old.arguments)]
+
+
+def _dirty(hands: Hands) -> list[Act]:
+    """What is no ABI encoding, alone or beside good acts, which go on."""
+    bad = hands.dirty(hands.pick([settlement, acts.binding, acts.retirement, acts.rotation, acts.veto, acts.standing])(hands))
+    return [bad] if hands.chance(0.6) else [bad, settlement(hands)]
+
+
+STEPS: dict[str, tuple[int, Callable[[Hands], list[Act]]]] = {
+    "settle": (34, _alone(settlement)),
+    "anchor": (10, _alone(anchoring)),
+    "admit": (4, _alone(acts.admission)),
+    "rotate": (6, _alone(acts.rotation)),
+    "replace": (6, _alone(acts.replacement)),
+    "veto": (5, _alone(acts.veto)),
+    "cancel": (4, _alone(acts.cancellation)),
+    "stand": (6, _alone(acts.standing)),
+    "owner": (3, _alone(acts.ownership)),
+    "publish": (3, _alone(acts.publication)),
+    "amend": (3, _alone(acts.amendment)),
+    "bind": (7, _alone(acts.binding)),
+    "retire": (3, _alone(acts.retirement)),
+    "together": (5, _together),
+    "silenced": (2, _silenced),
+    "again": (4, _again),
+    "dirty": (2, _dirty),
+    "mine": (3, lambda hands: []),
+    "wait": (1, lambda hands: []),
+}
+"""Name → (weight, what is played)."""
+
+
+class Game:
+    """A machine with everybody at it."""
+
+    def __init__(self, node: Node, compiled: Compiled, actors: Sequence[bytes], seed: object, tally: Tally) -> None:
+        rng = random.Random(f"game {seed}")
+        self.machine = Machine(node, compiled, actors, seed, rng.choice(VETO_BLOCKS), tally)
+        self.hands = Hands(self.machine, rng)
+        self.steps = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Five seats or more, a version or two, a binding or two: without that most steps would be refused."""
+        hands = self.hands
+        hands.faults = 0
+        for make, times in (
+            (acts.admission, hands.rng.randrange(5, 8)),
+            (acts.publication, hands.rng.randrange(1, 3)),
+            (acts.binding, hands.rng.randrange(1, 4)),
+        ):
+            for _ in range(times):
+                self._play([make(hands)])
+        hands.faults = 0.45
+
+    def step(self, name: str, rng: random.Random) -> None:
+        """Takes a step that the name and the source of chance determine, and compares everything. Raises Breach."""
+        hands, machine = self.hands, self.machine
+        hands.rng = rng
+        if name == "mine":
+            machine.mine(rng.choice([1, 1, 2, 3, machine.consortium.vetoBlocks()[0]]))
+            self._look()
+        elif name == "wait":
+            machine.pass_time(rng.choice([2, 60, 499, 1000, 86_400]))
+            self._look()
+        elif name == "admit" and len(machine.consortium.seats) >= acts.MOST_SEATS and len(self._active()) > 4:
+            self._play([settlement(hands)])
+        else:
+            self._play(STEPS[name][1](hands))
+
+    def any_step(self, rng: random.Random) -> None:
+        """A step of a kind that is drawn by weight."""
+        names = [*STEPS]
+        self.step(rng.choices(names, [STEPS[name][0] for name in names])[0], rng)
+
+    def _active(self) -> list[int]:
+        machine = self.machine
+        return [one for one in machine.consortium.seats if machine.consortium.standingAt(one, machine.clock.block)[0] == ACTIVE]
+
+    def _play(self, played: list[Act]) -> None:
+        hands = self.hands
+        self.machine.play(*played)
+        hands.replays += [act for act in played if not act.dirty]
+        del hands.replays[:-MOST_REPLAYS]
+        self._look()
+
+    def _look(self) -> None:
+        machine, hands = self.machine, self.hands
+        self.steps += 1
+        machine.tally.steps += 1
+        views = machine.everything() + case_views(hands)
+        if self.steps % 3 == 0:
+            views += log_views(hands)
+        if self.steps % SWEEP == 0:
+            views += machine.past()
+        machine.look(views)
