@@ -45,6 +45,7 @@ GROUPS: dict[str, Group] = {
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
     "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),
+    "ledger": Group("orchestrator.cli_ledger", "链上核验 · what the chain proves, to anybody with a node"),
     "principal": Group("orchestrator.cli_portal", "登记经办、审计人员 · operators and auditors", app="principal_app"),
     "bench": Group("orchestrator.bench.commands", "测量,与别家相比 · measurements, beside what others need"),
 }

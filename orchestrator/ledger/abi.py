@@ -67,6 +67,12 @@ class ContractAbi:
         """The decoded return values of a call."""
         return tuple(decode(self._functions[name][2], bytes.fromhex(data[2:])))
 
+    def arguments(self, name: str, data: str) -> tuple[Any, ...] | None:
+        """The decoded arguments of calldata, or None when it calls something else."""
+        selector, inputs, _ = self._functions[name]
+        raw = bytes.fromhex(data[2:])
+        return tuple(decode(inputs, raw[4:])) if raw[:4] == selector else None
+
     def topic(self, event: str) -> str:
         """The first topic of an event."""
         return next(topic for topic, entry in self._events.items() if entry["name"] == event)
