@@ -68,6 +68,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
         if (transitions.length > MAX_BATCH) revert CaseLedger_BatchTooLarge(transitions.length);
 
         uint256[] memory signed = _countSheets(transitions, sheets);
+        // slither-disable-next-line uninitialized-local -- all zero: binding 0 is nobody's and has no terms
         Terms memory terms;
         for (uint256 i; i < transitions.length; ++i) {
             Transition calldata transition = transitions[i];
@@ -104,6 +105,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
     /// @inheritdoc ICaseLedger
     function verifyHistory(CaseId caseId, Step[] calldata steps, bytes32[] calldata roots) public view returns (bool) {
         if (steps.length == 0 || steps.length != roots.length) return false;
+        // slither-disable-next-line uninitialized-local -- a case that does not exist has a slot of zero
         CaseSlot replayed;
         for (uint256 i; i < steps.length; ++i) {
             replayed = replayed.advanced(steps[i], roots[i]);
@@ -207,8 +209,10 @@ contract CaseLedger is ICaseLedger, EIP712 {
     }
 
     function _refusalOf(Sheet calldata sheet, bytes32[] memory hashes) private view returns (SheetRefusal) {
+        // slither-disable-next-line timestamp -- validities are minutes, a validator's few seconds change nothing
         if (block.timestamp > sheet.validUntil) return SheetRefusal.Expired;
         if (sheet.covers >> hashes.length != 0) return SheetRefusal.BeyondBatch;
+        // slither-disable-next-line calls-loop -- our own contract, fixed for ever; its view cannot revert
         address signer = consortium.signerOf(sheet.seat);
         if (signer == address(0)) return SheetRefusal.SeatNotActive;
         bytes32 digest = _digest(sheet.seat, sheet.validUntil, hashes.keccakOf(sheet.covers));
@@ -238,6 +242,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
 
     function _refusalOf(Head calldata head, Anchor memory anchored) private view returns (HeadRefusal) {
         if (head.newSize > type(uint48).max) return HeadRefusal.SizeTooLarge;
+        // slither-disable-next-line calls-loop -- our own contract, fixed for ever; its view cannot revert
         address signer = consortium.signerOf(head.seat);
         if (signer == address(0)) return HeadRefusal.SeatNotActive;
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(HEAD_TYPEHASH, head.seat, head.newSize, head.newRoot)));
@@ -267,6 +272,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
         uint256 approvers;
         uint8 lead;
         terms.binding = binding;
+        // slither-disable-next-line calls-loop -- our own contract, fixed for ever; its view cannot revert
         (approvers, lead, terms.known, terms.live) = catalog.termsOf(binding);
         terms.byLead = signed[lead];
         terms.byAll = type(uint256).max;

@@ -88,6 +88,7 @@ contract Catalog is ICatalog, EIP712 {
     /// @inheritdoc ICatalog
     function bind(Binding calldata binding, bytes[] calldata signatures) external returns (uint40 number) {
         bytes32 structHash = _structHash(binding);
+        // slither-disable-next-line timestamp -- validities are days, a validator's few seconds change nothing
         if (block.timestamp > binding.validUntil) revert Catalog_Expired(binding.validUntil);
         if (_bound[structHash]) revert Catalog_AlreadyBound(binding.version, binding.region);
         if (bytes(_versions[binding.version].scenario).length == 0) revert Catalog_UnknownVersion(binding.version);
@@ -144,6 +145,7 @@ contract Catalog is ICatalog, EIP712 {
     }
 
     function _requireSignature(uint8 seat, bytes32 structHash, bytes calldata signature) private view {
+        // slither-disable-next-line calls-loop -- our own contract, fixed at deployment; one call for each signature
         address signer = consortium.signerOf(seat);
         if (signer == address(0)) revert Catalog_SeatNotActive(seat);
         if (!signature.isBy(signer, _hashTypedDataV4(structHash))) revert Catalog_WrongSignature(seat);
