@@ -1,4 +1,7 @@
-"""The contracts' libraries by the vectors and against plain Python, through a harness that makes them callable."""
+"""The contracts' libraries with the vectors changed and against plain Python, through a harness that makes them callable.
+
+That the vectors themselves hold is in test_vectors.py.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,14 @@ def harness(accounts: Any) -> Any:
     return accounts[0].deploy(container("Harness", compile_files("tests/contracts/harness/Harness.sol")))
 
 
+def leaf_hash(index: int) -> bytes:
+    """The leaves of the log in the vectors."""
+    return hashlib.sha256(b"\0" + index.to_bytes(4, "big")).digest()
+
+
 @pytest.fixture(scope="module")
 def logs() -> Any:
     return vectors("consistency.json")
-
-
-def test_isExtension__every_vector__holds(harness: Any, logs: Any) -> None:
-    for vector in logs["proofs"]:
-        old, new = vector["old"], vector["new"]
-        assert harness.isExtension(old, logs["roots"][old], new, logs["roots"][new], vector["proof"]), (old, new)
 
 
 @CALLS
@@ -90,19 +92,57 @@ def test_isExtension__both_roots_raised_by_one_more_node__does_not_hold(harness:
         assert not harness.isExtension(old, raised(old), new, raised(new), [*vector["proof"], extra]), (old, new)
 
 
-def test_advanced__every_vector__same_commitment(harness: Any) -> None:
-    for chain in vectors("cases.json")["commitments"]:
-        before = 0
-        for transition, after in zip(chain["transitions"], chain["commitments"], strict=True):
-            # Whatever the step in the slot is, only the commitment goes into the next one.
-            slot = (2**64 - 1) << 192 | before
-            before = harness.advanced(slot, int(transition["step"]), transition["root"])
-            assert before == int(after)
+@CALLS
+@given(data=st.data())
+def test_isIncluded__anything_changed__does_not_hold(harness: Any, logs: Any, data: st.DataObject) -> None:
+    vector = data.draw(st.sampled_from(logs["inclusion"]))
+    index, size, proof = vector["index"], vector["size"], list(vector["proof"])
+    leaf, root = leaf_hash(index), logs["roots"][size]
+    assert harness.isIncluded(leaf, index, size, root, proof)
+    wrong = "0x" + "11" * 32
+    match data.draw(st.sampled_from(["leaf", "root", "node", "cut", "longer", "place", "shorter log", "beyond"])):
+        case "leaf":
+            leaf = data.draw(st.sampled_from([wrong, root if size > 1 else wrong]))
+        case "root":
+            root = wrong
+        case "node" if proof:
+            proof[data.draw(st.integers(0, len(proof) - 1))] = wrong
+        case "cut" if proof:
+            proof.pop(data.draw(st.sampled_from([0, -1])))
+        case "place" if size > 1:
+            index = data.draw(st.integers(0, size - 1).filter(lambda other: other != index))
+        case "shorter log" if size > 1:
+            root, size = logs["roots"][size - 1], size - 1
+        case "beyond":
+            index += data.draw(st.integers(size - index, 2**256 - 1 - index))
+        case _:
+            proof.insert(data.draw(st.sampled_from([0, len(proof)])), data.draw(st.sampled_from([wrong, root])))
+    assert not harness.isIncluded(leaf, index, size, root, proof)
 
 
-def test_parts__every_vector__unpacked(harness: Any) -> None:
-    for one in vectors("cases.json")["steps"]:
-        assert tuple(harness.parts(int(one["step"]))) == (one["status"], one["sequence"], one["binding"])
+@CALLS
+@given(
+    index=st.one_of(st.integers(0, 40), st.integers(0, 2**256 - 1)),
+    size=st.one_of(st.integers(0, 40), st.integers(0, 2**256 - 1)),
+    leaf=st.binary(min_size=32, max_size=32),
+    proof=st.lists(st.binary(min_size=32, max_size=32), max_size=300),
+)
+def test_isIncluded__any_numbers__never_reverts(
+    harness: Any, index: int, size: int, leaf: bytes, proof: list[bytes]
+) -> None:
+    """A path that nobody made leads to a root that somebody could only have guessed."""
+    holds = harness.isIncluded(leaf, index, size, leaf, proof)
+    assert holds == (index == 0 and size == 1 and not proof)
+
+
+@CALLS
+@given(
+    old=st.one_of(st.integers(0, 40), st.integers(0, 2**256 - 1)),
+    new=st.one_of(st.integers(0, 40), st.integers(0, 2**256 - 1)),
+    proof=st.lists(st.binary(min_size=32, max_size=32), max_size=300),
+)
+def test_isExtension__any_numbers__never_reverts(harness: Any, old: int, new: int, proof: list[bytes]) -> None:
+    assert harness.isExtension(old, b"\1" * 32, new, b"\2" * 32, proof) == (old == 0 < new and not proof)
 
 
 @CALLS

@@ -18,6 +18,7 @@ TREES = {
     "catalog.tree": ["test_catalog.py"],
     "case_ledger.tree": ["test_settle.py", "test_heads.py", "test_dossier.py", "test_invariants.py"],
     "libraries.tree": ["test_libraries.py"],
+    "vectors.tree": ["test_vectors.py"],
 }
 NAME = re.compile(r"^def test_([A-Za-z0-9_]+?)__([A-Za-z0-9_]+?)__([A-Za-z0-9_]+?)\(", re.MULTILINE)
 

@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import { ConsistencyProof } from "../../../contracts/libraries/ConsistencyProof.sol";
 import { Hashing } from "../../../contracts/libraries/Hashing.sol";
+import { InclusionProof } from "../../../contracts/libraries/InclusionProof.sol";
 import { SeatSet } from "../../../contracts/libraries/SeatSet.sol";
 import { CaseSlot, Step } from "../../../contracts/types/Cases.sol";
 
@@ -14,6 +15,14 @@ contract Harness {
         returns (bool)
     {
         return ConsistencyProof.isExtension(oldSize, oldRoot, newSize, newRoot, proof);
+    }
+
+    function isIncluded(bytes32 leafHash, uint256 index, uint256 size, bytes32 root, bytes32[] calldata proof)
+        external
+        view
+        returns (bool)
+    {
+        return InclusionProof.isIncluded(leafHash, index, size, root, proof);
     }
 
     function advanced(CaseSlot slot, Step next, bytes32 dossierRoot) external pure returns (uint192) {
