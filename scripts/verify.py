@@ -43,13 +43,14 @@ class Outcome:
 
 
 def static_checks() -> list[Run]:
-    """Formats, linters, types, import directions, and compiled artifacts against their sources."""
+    """Formats, linters, types, import directions, compiled artifacts against their sources, findings in the contracts."""
     checks = [
         Run("ruff format", (str(BIN / "ruff"), "format", "--check", ".")),
         Run("ruff check", (str(BIN / "ruff"), "check", ".")),
         Run("mypy", (str(BIN / "mypy"),)),
         Run("import-linter", (str(BIN / "lint-imports"),)),
         Run("artifacts", (str(BIN / "python"), "-m", "orchestrator.ledger.compiler", "--check")),
+        Run("slither", (str(BIN / "python"), "scripts/analyse.py")),
     ]
     if FORGE is None:
         print("- forge fmt/lint 跳过：npm 没有本平台的 forge · skipped: npm has no forge for this platform")

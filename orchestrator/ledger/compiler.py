@@ -86,6 +86,15 @@ def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
     return compiled
 
 
+def parse_files(*paths: str) -> dict[str, Any]:
+    """Reads the files and what they import without making code: the compiler's `{"sources": {name: {"ast", …}},
+    "contracts": {name: {contract: {"abi"}}}}`, for tools that reason over sources. Errors as above.
+    """
+    selection = {"*": {"": ["ast"], "*": ["abi"]}}
+    settings = {"evmVersion": SETTINGS["evmVersion"], "outputSelection": selection}
+    return _compile({"language": "Solidity", "sources": _sources(paths), "settings": settings})
+
+
 def _immutable_names(output: dict[str, Any]) -> dict[str, str]:
     """The immutables of all contracts: number in the syntax tree → `Contract.variable`, the contract that declares it."""
     return {

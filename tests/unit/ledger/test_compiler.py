@@ -91,6 +91,19 @@ def test_compile_files__imports__found_beside_and_in_the_package(elsewhere: Path
     assert top["bytecode"].startswith("0x60")
 
 
+def test_parse_files__imports__their_syntax_trees_too_and_no_code(elsewhere: Path) -> None:
+    (elsewhere / "contracts" / "Base.sol").write_text(SOURCE + "contract Base { uint256 public one = 1; }")
+    (elsewhere / "contracts" / "Top.sol").write_text(
+        SOURCE + 'import { Base } from "./Base.sol";\ncontract Top is Base { }'
+    )
+    parsed = compiler.parse_files("contracts/Top.sol")
+    assert {name: tree["ast"]["nodeType"] for name, tree in parsed["sources"].items()} == {
+        "contracts/Base.sol": "SourceUnit",
+        "contracts/Top.sol": "SourceUnit",
+    }
+    assert set(parsed["contracts"]["contracts/Top.sol"]["Top"]) == {"abi"}
+
+
 def test_compile_files__immutables__named_by_the_contract_that_declares_them(elsewhere: Path) -> None:
     (elsewhere / "contracts" / "Base.sol").write_text(
         SOURCE + "contract Base { uint256 private immutable _one = block.number; "
