@@ -32,7 +32,7 @@ from orchestrator.council.proposals import read_proposal, write_proposal
 from orchestrator.council.safe import create_safe
 from orchestrator.council.telling import announced_words, confirm, tell_council, tell_count, tell_effect, tell_title
 from orchestrator.ledger.accounts import chain_account
-from orchestrator.ledger.deploy import fund
+from orchestrator.ledger.transactions import fund
 from orchestrator.settings import load_settings
 
 app = typer.Typer(

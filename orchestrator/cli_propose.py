@@ -30,8 +30,8 @@ from orchestrator.council.proposals import propose, write_proposal
 from orchestrator.council.safe import SafeState, checked_address
 from orchestrator.council.telling import confirm, tell_effect
 from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.ledger.deploy import fund
 from orchestrator.ledger.sender import Sender
+from orchestrator.ledger.transactions import fund
 
 app = typer.Typer(
     help="提出一项决定,先看影响 · propose an act; its effect is shown first",

@@ -18,9 +18,9 @@ from orchestrator.council.telling import announced_words, confirm
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.ledger.abi import ContractAbi
 from orchestrator.ledger.artifacts import load_artifact
-from orchestrator.ledger.deploy import fund
 from orchestrator.ledger.rpc import Reverted
 from orchestrator.ledger.sender import Sender
+from orchestrator.ledger.transactions import fund
 from orchestrator.protocol.keyset import (
     Keyset,
     SeatKeys,
@@ -124,7 +124,7 @@ def veto(
 
     async def refuse(desk: Desk) -> None:
         registry, there = desk.registry, desk.registry.seat(seat)
-        if there.announced is None:
+        if there.announced is None or there.announced.left(registry.block) < 1:
             raise Refused(
                 f"席位 {seat} 没有待生效的变更:或从未公告,或已生效、已否决、已撤回",
                 detail_en=f"no change of seat {seat} is still to come: too late, dropped already, or never announced",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from eth_account import Account
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from safe_eth.eth import EthereumClient
 from safe_eth.safe.exceptions import InvalidMultisigTx
+from web3.exceptions import ContractLogicError
 from web3.types import FilterParams
 
 from orchestrator.council.acts import TakeOver
@@ -18,7 +18,7 @@ from orchestrator.council.node import wait_mined
 from orchestrator.council.proposals import Proposal
 from orchestrator.council.registry import Registry
 from orchestrator.council.safe import SafeState, read_safe
-from orchestrator.domain.canonical import keccak
+from orchestrator.domain.canonical import keccak, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol.keyset import SigningAccount
 
@@ -187,16 +187,14 @@ def execute(client: EthereumClient, proposal: Proposal, safe: SafeState, counted
     transaction = proposal.transaction(client, frozenset(safe.owners))
     try:
         transaction.call(tx_sender_address=payer.address)
-    except InvalidMultisigTx as error:
+        sent, _ = transaction.execute(to_hex(payer.secret), tx_gas_price=client.w3.eth.gas_price * 2)
+    except (InvalidMultisigTx, ContractLogicError) as error:
         raise Refused(
             "Safe 会拒绝执行",
             detail_en=f"the Safe would refuse: {type(error).__name__}",
             code="safe-refuses",
             remedy="先看 lianban council show / read lianban council show first",
         ) from None
-    sent, _ = transaction.execute(
-        Account.from_key(payer.secret).key.to_0x_hex(), tx_gas_price=client.w3.eth.gas_price * 2
-    )
     block = wait_mined(client, sent)
     after = read_safe(client, safe.address)
     if after is None or after.nonce <= proposal.nonce:

@@ -86,8 +86,11 @@ class Effect:
 async def foresee(act: Act, registry: Registry, rpc: Rpc, council: str) -> Effect:
     """What the act would change if `council` did it now; simulated against the node.
 
-    Raises Refused when the contract would refuse it, and when it would leave a seat without keys.
+    Raises Invalid for a seat that there is not, Refused when the contract would refuse it or it would leave a seat without
+    keys.
     """
+    if isinstance(act, ChangeStanding | CancelChange) or (isinstance(act, GiveKeys) and act.kind != "admit"):
+        registry.seat(act.seat)
     leaves_no_keys(act, registry)
     try:
         call = {"from": council, "to": registry.consortium, "data": "0x" + encode(act).hex()}
@@ -249,14 +252,14 @@ def _naming(namings: Sequence[Naming], number: int, *, stops: bool) -> Iterator[
     yield _point(
         "stops",
         f"{len(namings)} 个落地({live} 个在用)、{len(scenarios)} 个场景写有该席位:{listed}",
-        f"{len(namings)} bindings ({live} live) of {len(scenarios)} scenarios name the seat",
+        f"bindings that name the seat: {len(namings)} (live: {live}), scenarios: {len(scenarios)}",
     )
     if not stops:
         return
     for role in dict.fromkeys(role for each in namings for role in _roles(each, number)):
         name_zh, name_en, zh, en = _ROLES[role]
         count = sum(role in _roles(each, number) for each in namings)
-        yield _point("stops", f"{name_zh}({count} 个落地):{zh}", f"{name_en} ({count} bindings): {en}")
+        yield _point("stops", f"{name_zh}({count} 个落地):{zh}", f"{name_en} (bindings: {count}): {en}")
 
 
 def _roles(naming: Naming, number: int) -> list[str]:

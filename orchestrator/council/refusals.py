@@ -17,7 +17,7 @@ from orchestrator.ledger.artifacts import load_artifact
 
 _SEE: Final = "用 lianban council seats 查看现状 / see lianban council seats"
 
-_WORDS: Final[dict[str, tuple[str, str, str]]] = {
+WORDS: Final[dict[str, tuple[str, str, str]]] = {
     "Consortium_SeatTaken": (
         "席位号 {seat} 已被使用过",
         "number {seat} was given before",
@@ -69,6 +69,8 @@ _WORDS: Final[dict[str, tuple[str, str, str]]] = {
         _SEE,
     ),
 }
+"""By error: Chinese, English, remedy."""
+
 _STANDINGS: Final = (("未接纳", "not admitted"), ("在用", "active"), ("暂停", "suspended"), ("注销", "removed"))
 
 
@@ -77,7 +79,7 @@ def explained(data: str) -> Refused:
     name, values = _error(data)
     if "standing" in values:
         values["standing_zh"], values["standing_en"] = _STANDINGS[values["standing"]]
-    zh, en, remedy = _WORDS.get(name, ("合约拒绝:{name}", "the contract refuses: {name}", _SEE))
+    zh, en, remedy = WORDS.get(name, ("合约拒绝:{name}", "the contract refuses: {name}", _SEE))
     values["name"] = name
     return Refused(zh.format_map(values), detail_en=en.format_map(values), code=name, remedy=remedy)
 

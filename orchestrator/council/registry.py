@@ -57,6 +57,10 @@ class Announced:
     keyset: Keyset | None
     """None when the document is no keyset of that seat."""
 
+    def left(self, block: int) -> int:
+        """In how many blocks after `block` a veto can still be mined."""
+        return self.from_block - block - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredSeat:

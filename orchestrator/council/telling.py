@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.cells import cell_len
 
 from orchestrator.council.acts import title
 from orchestrator.council.decisions import Count, Progress
@@ -12,6 +13,9 @@ from orchestrator.council.registry import RegisteredSeat, Registry
 from orchestrator.council.safe import SafeState
 from orchestrator.domain.errors import Refused
 
+_HEADING = 13
+"""Columns of the headings; a Chinese character takes two."""
+
 
 def tell_effect(effect: Effect) -> None:
     """What an act would do, point by point."""
@@ -20,10 +24,11 @@ def tell_effect(effect: Effect) -> None:
     for point in effect.points:
         zh, en = HEADINGS[point.kind]
         heading = f"{zh} {en}" if point.kind != before else ""
+        heading += " " * (_HEADING - cell_len(heading))
         before = point.kind
         color = "yellow" if point.kind == "mind" else None
-        typer.secho(f"  {heading:<12}{point.zh}", fg=color)
-        typer.secho(f"  {'':<12}  {point.en}", dim=True)
+        typer.secho(f"  {heading}{point.zh}", fg=color)
+        typer.secho(f"  {' ' * _HEADING}{point.en}", dim=True)
 
 
 def tell_title(proposal: Proposal) -> None:
@@ -76,7 +81,7 @@ def announced_words(seat: RegisteredSeat, registry: Registry) -> str:
     announced = seat.announced
     if announced is None:
         return ""
-    left = announced.from_block - registry.block - 1
+    left = announced.left(registry.block)
     zh, en = ORIGINS[announced.origin]
     about_zh, about_en = duration(left, registry.block_seconds)
     who = announced.keyset.id if announced.keyset else "?"

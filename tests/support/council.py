@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
+import secrets
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import pytest
 from eth_account import Account
 
 from orchestrator import cli
 from orchestrator.council.registry import Registry, read_registry
-from orchestrator.domain.canonical import b64
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import Deployment, write_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import SeatKeys, SigningAccount, save_seat_keys
 from orchestrator.settings import load_settings
+from tests.support.commands import WIDE, Said
 from tests.support.consortium import Consortium
 from tests.support.onchain import ask, on_chain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What came of a command."""
-
-    code: int
-    text: str
-    """Standard output, then standard error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +40,24 @@ class Office:
     deployment: Deployment
     consortium: Consortium
     """Its departments' keys."""
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
     members: list[Path] = field(default_factory=list)
     """Key folders of the Safe's owners."""
 
     def run(self, *arguments: Any) -> Said:
         """Runs `lianban …` to its end, as `main` does."""
-        self.monkeypatch.setattr(sys, "argv", ["lianban", *map(str, arguments)])
-        self.monkeypatch.setenv("COLUMNS", "220")
-        self.monkeypatch.setenv("LIANBAN_DATA_DIR", str(self.data_dir))
-        self.monkeypatch.setenv("LIANBAN_NODE_URL", self.node_url)
-        self.capsys.readouterr()
         code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        captured = self.capsys.readouterr()
-        return Said(code=int(code), text=captured.out + captured.err)
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.object(sys, "argv", ["lianban", *map(str, arguments)]),
+            mock.patch.dict(os.environ, self._environment()),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                cli.main()
+            except SystemExit as ended:
+                code = ended.code or 0
+        return Said(code=int(code), text=out.getvalue() + err.getvalue())
 
     def done(self, *arguments: Any) -> str:
         """What a command said that must succeed."""
@@ -101,10 +96,18 @@ class Office:
         """Lets blocks pass."""
         ask(self.node_url, "anvil_mine", hex(blocks))
 
+    def copied(self, folder: Path) -> Office:
+        """The same installation in another folder, for a test of its own."""
+        shutil.copytree(self.data_dir, folder, dirs_exist_ok=True)
+        members = [folder / each.relative_to(self.data_dir) for each in self.members]
+        return replace(self, data_dir=folder, members=members)
+
+    def _environment(self) -> dict[str, str]:
+        return {"COLUMNS": WIDE, "LIANBAN_DATA_DIR": str(self.data_dir), "LIANBAN_NODE_URL": self.node_url}
+
     def passphrase(self) -> str:
         """The installation's passphrase."""
-        self.monkeypatch.setenv("LIANBAN_DATA_DIR", str(self.data_dir))
-        return load_settings().passphrase()
+        return load_settings(data_dir=self.data_dir).passphrase()
 
     def folder(self, name: str, keys: SeatKeys) -> Path:
         """A folder with a seat's keys."""
@@ -158,16 +161,12 @@ class Office:
 
     def proposed(self, *arguments: Any) -> Path:
         """A new proposal's file."""
-        file = (
-            self.data_dir / f"proposal-{b64(str(arguments).encode())[:40]}-{ask(self.node_url, 'eth_blockNumber')}.json"
-        )
+        file = self.data_dir / f"proposal-{secrets.token_hex(4)}.json"
         self.done("council", "propose", *arguments, "--out", file)
         return file
 
 
-def make_office(
-    node_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Office:
+def make_office(node_url: str, folder: Path) -> Office:
     """The gallery's seats admitted, its scenario published and bound, under a council that is one account."""
 
     async def build() -> tuple[Deployment, Consortium, SigningAccount]:
@@ -181,8 +180,6 @@ def make_office(
         data_dir=folder,
         deployment=deployment,
         consortium=consortium,
-        monkeypatch=monkeypatch,
-        capsys=capsys,
     )
     keys = folder / "keys" / "council"
     keys.mkdir(parents=True)
