@@ -65,7 +65,7 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(file.name + ".new")
     with new.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=2)
+        json.dump(content, stream, indent=2, ensure_ascii=False)
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())
