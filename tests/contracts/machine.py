@@ -157,6 +157,8 @@ class Machine:
         self.signatures = Signatures()
         self.ring = Ring(seed, self.signatures)
         kinds = compiled.contracts
+        if node.deploy(kinds["Consortium"].creation(actors[0], 0)) is not None:
+            raise Breach("I1", "a council may change keys without a block to veto in")
         addresses = [self._deploy(kinds["Consortium"], actors[0], veto_blocks)]
         addresses.append(self._deploy(kinds["Catalog"], addresses[0]))
         addresses.append(self._deploy(kinds["CaseLedger"], *addresses))
@@ -292,7 +294,11 @@ class Machine:
         address, topics, data = log
         contract = self.contracts.get(self._names.get(address, ""))
         names = [entry.name for entry in contract.events.values() if entry.hash == topics[0]] if contract else []
-        return f"{names[0]}({', '.join(topic.hex() for topic in topics[1:])}; {data.hex()})" if names else "an unknown event"
+        return (
+            f"{names[0]}({', '.join(topic.hex() for topic in topics[1:])}; {data.hex()})"
+            if names
+            else "an unknown event"
+        )
 
     def _error(self, returned: bytes) -> str:
         for contract in self.contracts.values():
@@ -374,7 +380,10 @@ class Machine:
         """The keys and standings of all seats in all blocks in which something happened, and in those around."""
         blocks = sorted({near for block in self.blocks for near in (block - 1, block, block + 1)})
         return [
-            ("Consortium", name, (seat, block)) for seat in self.consortium.seats for block in blocks for name in _AT_BLOCK
+            ("Consortium", name, (seat, block))
+            for seat in self.consortium.seats
+            for block in blocks
+            for name in _AT_BLOCK
         ]
 
 

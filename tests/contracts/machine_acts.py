@@ -57,7 +57,9 @@ def rotation(hands: Hands) -> Act:
 def replacement(hands: Hands) -> Act:
     """A recovery or a succession."""
     rng = hands.rng
-    fault = hands.fault("council", "removed", "pending", "keyset", "used", "signature", "zero", "other", "change", "present")
+    fault = hands.fault(
+        "council", "removed", "pending", "keyset", "used", "signature", "zero", "other", "change", "present"
+    )
     function, struct, other = rng.choice([("recover", "Recovery", "Succession"), ("succeed", "Succession", "Recovery")])
     seat = _seat_for_change(hands, fault, ACTIVE, SUSPENDED)
     signer = hands.signer(seat) if fault == "present" else _new_signer(hands, fault)
@@ -71,11 +73,8 @@ def replacement(hands: Hands) -> Act:
 def veto(hands: Hands) -> Act:
     fault = hands.fault("change", "signature", "announced key", "removed", "nothing", "statement")
     seat, change = _announced(hands, fault)
-    [keys] = hands.machine.consortium.keysOf(seat)
-    if fault == "announced key" and keys and keys[-1][1] != bytes(20):
-        signer = keys[-1][1]
-    else:
-        signer = hands.signer(seat)
+    record = hands.machine.consortium.seats.get(seat)
+    signer = record.keys[-1].signer if record and fault == "announced key" else hands.signer(seat)
     said = change if fault != "statement" else change + 1
     signature = (hands.wrong if fault == "signature" else hands.sign)(signer, "Consortium", "Veto", seat, said)
     return Act(hands.actor(), "Consortium", "veto", (seat, change, signature))
@@ -91,7 +90,7 @@ def standing(hands: Hands) -> Act:
     """A suspension, the end of one, or the end of a seat."""
     fault = hands.fault("council", "standing", "unknown")
     function, of = hands.pick(
-        [("suspend", (ACTIVE,))] * 4 + [("reinstate", (SUSPENDED,))] * 5 + [("remove", (ACTIVE, SUSPENDED))] * 2
+        [("suspend", (ACTIVE,))] * 3 + [("reinstate", (SUSPENDED,))] * 6 + [("remove", (ACTIVE, SUSPENDED))]
     )
     enough = sum(hands.machine.consortium.signerOf(one)[0] != bytes(20) for one in hands.machine.consortium.seats) > 4
     if not fault and function != "reinstate" and not enough:
@@ -108,7 +107,9 @@ def ownership(hands: Hands) -> Act:
     [owner], [pending] = consortium.owner(), consortium.pendingOwner()
     fault = hands.chance(0.4)
     by = hands.council(fault)
-    match hands.pick(["transferOwnership", "transferOwnership", "acceptOwnership", "acceptOwnership", "renounceOwnership"]):
+    match hands.pick(
+        ["transferOwnership", "transferOwnership", "acceptOwnership", "acceptOwnership", "renounceOwnership"]
+    ):
         case "transferOwnership":
             return Act(by, "Consortium", "transferOwnership", (hands.pick([*hands.machine.actors, owner, bytes(20)]),))
         case "acceptOwnership":

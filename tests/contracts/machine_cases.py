@@ -20,7 +20,18 @@ CASE_FAULTS = (
     *("root", "status", "status", "unknown binding", "other binding", "retired", "sequence", "sequence"),
     *("move", "move", "move", "unsigned", "unsigned", "unsigned", "unsigned"),
 )
-SHEET_FAULTS = ("expired", "expired", "beyond", "seat", "unknown seat", "covers", "signature", "signature", "signature", "old")
+SHEET_FAULTS = (
+    "expired",
+    "expired",
+    "beyond",
+    "seat",
+    "unknown seat",
+    "covers",
+    "signature",
+    "signature",
+    "signature",
+    "old",
+)
 
 
 @dataclass
@@ -43,13 +54,17 @@ def settlement(hands: Hands) -> Act:
     heads: list[Any] = []
     if hands.chance(0.2):
         for _ in range(rng.randrange(1, 3)):
-            heads += heads_of(hands, hands.any_seat(), rng.choice([1, 1, 2]))
+            heads += heads_of(hands, hands.speaker(), rng.choice([1, 1, 2]))
     return Act(hands.actor(), "CaseLedger", "settle", (transitions, sheets, tuple(heads)))
 
 
 def anchoring(hands: Hands) -> Act:
     """Heads alone."""
-    heads = [head for _ in range(hands.rng.randrange(1, 4)) for head in heads_of(hands, hands.any_seat(), hands.pick([1, 1, 3]))]
+    heads = [
+        head
+        for _ in range(hands.rng.randrange(1, 4))
+        for head in heads_of(hands, hands.speaker(), hands.pick([1, 1, 3]))
+    ]
     return Act(hands.actor(), "CaseLedger", "settle", ((), (), tuple(heads)))
 
 
@@ -60,10 +75,15 @@ def _batch(hands: Hands, size: int) -> tuple[tuple[Any, ...], list[set[int]]]:
     everybody = set(hands.machine.consortium.seats)
     transitions, wanted = [], []
     cases = [*ledger.cases]
-    favourite = rng.choice([*bindings]) if bindings else 0
+    open_cases = [case_id for case_id, case in ledger.cases.items() if MOVES[case.status]]
+    favourite = hands.pick([number for number, one in bindings.items() if hands.can_sign(one.approvers)] or [0])
     for _ in range(size):
         fault = hands.fault(*CASE_FAULTS) if hands.chance(0.75) else ""
-        case_id = rng.choice(cases) if cases and hands.chance(0.65) else hands.bytes32()
+        case_id = (
+            rng.choice(open_cases if hands.chance(0.85) else cases)
+            if open_cases and hands.chance(0.65)
+            else hands.bytes32()
+        )
         if case_id not in ahead:
             stored = ledger.cases.get(case_id)
             if stored:
@@ -73,6 +93,7 @@ def _batch(hands: Hands, size: int) -> tuple[tuple[Any, ...], list[set[int]]]:
                 number = favourite if favourite in live and hands.chance(0.6) else rng.choice(live or [0])
                 ahead[case_id] = Ahead(0, 0, number)
                 cases.append(case_id)
+                open_cases.append(case_id)
         now = ahead[case_id]
         retired = [number for number, one in bindings.items() if not one.live]
         if fault == "retired" and now.status == 0 and retired:
@@ -134,7 +155,7 @@ def _sheets(hands: Hands, transitions: tuple[Any, ...], wanted: list[set[int]]) 
     sheets = []
     for seat in rng.sample(sorted(seats), len(seats)):
         fault = hands.fault(*SHEET_FAULTS) if hands.chance(0.35) else ""
-        covers = sum(1 << place for place, signers in enumerate(wanted) if seat in signers)
+        covers = sum(1 << place for place, signers in enumerate(wanted[:256]) if seat in signers)
         until = rng.choice([soon, soon, soon + rng.randrange(1, 1000), FAR, 2**64 - 1])
         if fault == "expired":
             until = rng.choice([soon - 1, soon - 1, 0, rng.randrange(soon)])
@@ -153,7 +174,7 @@ def _sheets(hands: Hands, transitions: tuple[Any, ...], wanted: list[set[int]]) 
         if fault == "beyond" and len(transitions) < 256:
             covers |= 1 << rng.choice([len(transitions), 255, rng.randrange(len(transitions), 256)])
         elif fault == "covers" and transitions:
-            covers ^= 1 << rng.randrange(len(transitions))
+            covers ^= 1 << rng.randrange(min(len(transitions), 256))
         elif fault == "seat":
             seat = rng.choice([*machine.consortium.seats])
         sheets.append((seat, until, covers, signature))
@@ -170,7 +191,12 @@ def case_views(hands: Hands) -> list[View]:
     rng, machine = hands.rng, hands.machine
     views: list[View] = []
     unknown, stray = hands.bytes32(), hands.bytes32()
-    asked: list[tuple[Any, ...]] = [(unknown, (), ()), (unknown, (1,), ()), (unknown, (0,), (ZERO,)), (unknown, (), (stray,))]
+    asked: list[tuple[Any, ...]] = [
+        (unknown, (), ()),
+        (unknown, (1,), ()),
+        (unknown, (0,), (ZERO,)),
+        (unknown, (), (stray,)),
+    ]
     if machine.ledger.cases:
         case_id = rng.choice([*machine.ledger.cases])
         case = machine.ledger.cases[case_id]
@@ -204,7 +230,9 @@ def case_views(hands: Hands) -> list[View]:
                 views.append(("CaseLedger", "verifyDossier", (case_id, steps, roots, where, what, path)))
             views.append(("CaseLedger", "verifyDossier", (unknown, steps, roots, at, entry, proof)))
             views.append(("CaseLedger", "verifyDossier", (case_id, steps[: at + 1], roots[: at + 1], at, entry, proof)))
-            views.append(("CaseLedger", "verifyDossier", (case_id, steps, (*roots, roots[at]), len(roots), entry, proof)))
+            views.append(
+                ("CaseLedger", "verifyDossier", (case_id, steps, (*roots, roots[at]), len(roots), entry, proof))
+            )
     views += [("CaseLedger", "verifyHistory", one) for one in asked]
     return views + _sheet_views(hands)
 

@@ -10,6 +10,7 @@ from machine import Act, Machine
 from machine_heads import Log
 from machine_keys import malleated
 from model_base import NOBODY
+from model_consortium import ACTIVE
 
 T = TypeVar("T")
 WRONG_SIGNATURES = (
@@ -65,13 +66,24 @@ class Hands:
     def seat(self, *standings: int) -> int | None:
         """A seat with one of the standings."""
         consortium = self.machine.consortium
-        seats = [one for one in consortium.seats if consortium.standingAt(one, self.machine.clock.block)[0] in standings]
+        seats = [
+            one for one in consortium.seats if consortium.standingAt(one, self.machine.clock.block)[0] in standings
+        ]
         return self.pick(seats) if seats else None
 
     def any_seat(self) -> int:
         """An admitted seat, rarely one that nobody gave."""
         seats = [*self.machine.consortium.seats]
         return self.pick(seats) if seats and self.chance(0.92) else self.rng.randrange(256)
+
+    def speaker(self) -> int:
+        """A seat, mostly an active one."""
+        seat = self.seat(ACTIVE) if self.chance(0.85) else None
+        return self.any_seat() if seat is None else seat
+
+    def can_sign(self, seats: Sequence[int]) -> bool:
+        """Whether all these are active."""
+        return all(self.machine.consortium.signerOf(seat)[0] != NOBODY for seat in seats)
 
     def signer(self, seat: int) -> bytes:
         """The seat's key that will be in force in the next block, whatever its standing; a fresh one for an unknown seat."""

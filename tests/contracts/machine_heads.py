@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from logs import GrowingLog
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
 View = tuple[str, str, tuple[Any, ...]]
 HEAD_FAULTS = (
     *("stale", "again", "conflict", "conflict", "fork", "fork", "fork of before", "from before", "from elsewhere"),
-    *("proof cut", "proof longer", "proof node", "proof empty", "root", "size", "huge", "zero", "signature", "signature"),
+    *(
+        "proof cut",
+        "proof longer",
+        "proof node",
+        "proof empty",
+        "root",
+        "size",
+        "huge",
+        "zero",
+        "signature",
+        "signature",
+    ),
     "from nothing",
 )
 
@@ -219,6 +231,13 @@ def _extensions(rng: random.Random, log: Log) -> list[tuple[Any, ...]]:
         (2**64 - 1, old_root, 2**64 - 1, old_root, ()),
         (2**63, old_root, 2**64 - 1, new_root, proof),
     ]
+    # A tree does not extend itself, whatever leads from its complete subtrees to its root.
+    edges = [0]
+    for bit in reversed(range(new.bit_length())):
+        if new >> bit & 1:
+            edges.append(edges[-1] + (1 << bit))
+    subtrees = [log._root(start, end) for start, end in pairwise(edges)][::-1]
+    asked.append((new, new_root, new, new_root, tuple(subtrees)))
     swapped = list(proof)
     rng.shuffle(swapped)
     asked.append((old, old_root, new, new_root, tuple(swapped)))

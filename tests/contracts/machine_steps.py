@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import machine_acts as acts
-from machine import Act, Compiled, Machine, Tally
+from machine import Act, Breach, Compiled, Machine, Tally
 from machine_cases import anchoring, case_views, settlement
 from machine_chain import Node
 from machine_hands import Hands
 from machine_heads import log_views
 from model_consortium import ACTIVE
 
-VETO_BLOCKS = (1, 2, 3, 3, 5, 5, 8, 20)
+VETO_BLOCKS = (1, 2, 3, 5, 5, 8, 8, 20)
 MOST_REPLAYS = 300
 SWEEP = 40
 """After so many steps the keys of all blocks are compared, not only of some."""
@@ -21,6 +22,19 @@ SWEEP = 40
 
 def _alone(make: Callable[[Hands], Act]) -> Callable[[Hands], list[Act]]:
     return lambda hands: [make(hands)]
+
+
+def _on_announced(make: Callable[[Hands], Act]) -> Callable[[Hands], list[Act]]:
+    """About a change that is announced; mostly announces one first when there is none."""
+
+    def made(hands: Hands) -> list[Act]:
+        soon = hands.machine.clock.block + 1
+        waiting = any(one.keys[-1].fromBlock > soon for one in hands.machine.consortium.seats.values())
+        if not waiting and hands.chance(0.8):
+            return [hands.pick([acts.rotation, acts.replacement, acts.replacement])(hands)]
+        return [make(hands)]
+
+    return made
 
 
 def _together(hands: Hands) -> list[Act]:
@@ -44,7 +58,13 @@ def _silenced(hands: Hands) -> list[Act]:
         return [batch]
     seat, function = hands.pick(seats), hands.pick(["suspend", "suspend", "suspend", "remove", "reinstate"])
     silence = Act(hands.council(False), "Consortium", function, (seat,))
-    return hands.pick([[silence, batch], [batch, silence], [silence, batch, Act(silence.by, "Consortium", "reinstate", (seat,)), batch]])
+    return hands.pick(
+        [
+            [silence, batch],
+            [batch, silence],
+            [silence, batch, Act(silence.by, "Consortium", "reinstate", (seat,)), batch],
+        ]
+    )
 
 
 def _again(hands: Hands) -> list[Act]:
@@ -58,7 +78,9 @@ def _again(hands: Hands) -> list[Act]:
 
 def _dirty(hands: Hands) -> list[Act]:
     """What is no ABI encoding, alone or beside good acts, which go on."""
-    bad = hands.dirty(hands.pick([settlement, acts.binding, acts.retirement, acts.rotation, acts.veto, acts.standing])(hands))
+    bad = hands.dirty(
+        hands.pick([settlement, acts.binding, acts.retirement, acts.rotation, acts.veto, acts.standing])(hands)
+    )
     return [bad] if hands.chance(0.6) else [bad, settlement(hands)]
 
 
@@ -66,10 +88,10 @@ STEPS: dict[str, tuple[int, Callable[[Hands], list[Act]]]] = {
     "settle": (34, _alone(settlement)),
     "anchor": (10, _alone(anchoring)),
     "admit": (4, _alone(acts.admission)),
-    "rotate": (6, _alone(acts.rotation)),
-    "replace": (6, _alone(acts.replacement)),
-    "veto": (5, _alone(acts.veto)),
-    "cancel": (4, _alone(acts.cancellation)),
+    "rotate": (5, _alone(acts.rotation)),
+    "replace": (5, _alone(acts.replacement)),
+    "veto": (6, _on_announced(acts.veto)),
+    "cancel": (6, _on_announced(acts.cancellation)),
     "stand": (6, _alone(acts.standing)),
     "owner": (3, _alone(acts.ownership)),
     "publish": (3, _alone(acts.publication)),
@@ -84,6 +106,23 @@ STEPS: dict[str, tuple[int, Callable[[Hands], list[Act]]]] = {
     "wait": (1, lambda hands: []),
 }
 """Name → (weight, what is played)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long is played."""
+
+    games: int
+    steps: int
+    """In each game, beside the dozen that begin it."""
+
+    @property
+    def least(self) -> int:
+        return self.games * self.steps
+
+
+MAKE_TEST = Plan(8, 200)
+NIGHTLY = Plan(100, 220)
 
 
 class Game:
@@ -131,7 +170,11 @@ class Game:
 
     def _active(self) -> list[int]:
         machine = self.machine
-        return [one for one in machine.consortium.seats if machine.consortium.standingAt(one, machine.clock.block)[0] == ACTIVE]
+        return [
+            one
+            for one in machine.consortium.seats
+            if machine.consortium.standingAt(one, machine.clock.block)[0] == ACTIVE
+        ]
 
     def _play(self, played: list[Act]) -> None:
         hands = self.hands
@@ -150,3 +193,16 @@ class Game:
         if self.steps % SWEEP == 0:
             views += machine.past()
         machine.look(views)
+
+
+def play_game(node: Node, compiled: Compiled, actors: Sequence[bytes], seed: object, steps: int, tally: Tally) -> None:
+    """A game of so many steps that the seed determines. Raises Breach, told with the seed and the step."""
+    began = tally.steps
+    try:
+        game = Game(node, compiled, actors, seed, tally)
+        rng = random.Random(f"steps {seed}")
+        for _ in range(steps):
+            game.any_step(random.Random(rng.getrandbits(64)))
+    except Breach as problem:
+        problem.add_note(f"seed {seed!r}, step {tally.steps - began}")
+        raise
