@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import canonical
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
 from orchestrator.protocol.keyset import (
     Keyset,
     SeatKeys,
     SigningAccount,
     generate_seat_keys,
+    keep_past_sealing,
     load_seat_keys,
     save_seat_keys,
 )
@@ -170,3 +171,40 @@ def test_repr__private_keys__show_no_secret() -> None:
     assert KEYS.chain.secret.hex() not in text
     assert repr(SeatKeys()).startswith("<")
     assert repr(SigningAccount(b"\1" * 32)) == "SigningAccount(0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1)"
+
+
+def test_keep_past_sealing__a_folder_s_keys_replaced_twice__all_open(tmp_path: Path) -> None:
+    first, second, third = (generate_seat_keys() for _ in range(3))
+    for name, keys, passphrase in (("1", first, "one"), ("2", second, "two"), ("3", third, "three")):
+        save_seat_keys(keys, tmp_path / name, passphrase)
+    sealed = seal(first.sealing.jwk, b"open case", info=b"i", pad_to=512)
+    with pytest.raises(Refused):
+        unseal(load_seat_keys(tmp_path / "3", "three").sealing, sealed, info=b"i")
+    assert keep_past_sealing(load_seat_keys(tmp_path / "1", "one").sealing, tmp_path / "2", "two") == 1
+    for _ in range(2):
+        assert keep_past_sealing(load_seat_keys(tmp_path / "2", "two").sealing, tmp_path / "3", "three") == 2
+    opened = load_seat_keys(tmp_path / "3", "three", {"sealing"}).sealing
+    assert opened.kid == third.sealing.kid
+    assert {key.kid for key in opened.past} == {first.sealing.kid, second.sealing.kid}
+    assert unseal(opened, sealed, info=b"i") == b"open case"
+    for file in (tmp_path / "3" / "past").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert b"ENCRYPTED" in file.read_bytes()
+    assert stat.S_IMODE((tmp_path / "3" / "past").stat().st_mode) == 0o700
+
+
+def test_keep_past_sealing__the_present_key__refused(tmp_path: Path) -> None:
+    save_seat_keys(KEYS, tmp_path, "one")
+    with pytest.raises(Invalid) as caught:
+        keep_past_sealing(KEYS.sealing, tmp_path, "one")
+    assert caught.value.code == "present-key"
+
+
+def test_load__replaced_sealing_key_that_does_not_open__refused(tmp_path: Path) -> None:
+    save_seat_keys(KEYS, tmp_path, "one")
+    keep_past_sealing(SealingKey.generate(), tmp_path, "one")
+    (file,) = (tmp_path / "past").iterdir()
+    file.write_bytes(SealingKey.generate().pem("other"))
+    with pytest.raises(Invalid) as caught:
+        load_seat_keys(tmp_path, "one")
+    assert caught.value.field.startswith("past/")

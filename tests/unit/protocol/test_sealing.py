@@ -76,6 +76,15 @@ def test_unseal__other_key_or_purpose__cannot_open() -> None:
             unseal(key, SEALED, info=info)
 
 
+def test_unseal__sealed_to_a_key_that_was_replaced__opens_for_its_purpose_only() -> None:
+    present = SealingKey(SealingKey.generate().private, past=(OTHER, KEY))
+    assert unseal(present, SEALED, info=b"i") == unseal(KEY, SEALED, info=b"i")
+    with pytest.raises(Refused):
+        unseal(present, SEALED, info=b"x")
+    with pytest.raises(Refused):
+        unseal(SealingKey(present.private, past=(OTHER,)), SEALED, info=b"i")
+
+
 @pytest.mark.parametrize(
     "jwk",
     [{}, {**KEY.jwk, "crv": "Ed25519"}, {**KEY.jwk, "d": "AA"}, {**KEY.jwk, "x": "AA"}, {**KEY.jwk, "x": None},
