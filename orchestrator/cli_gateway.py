@@ -1,4 +1,5 @@
-"""`lianban gateway`: one process that seats one or several departments."""
+"""`lianban gateway`: one process that seats one or several departments; `lianban gateway retire`: a department's own way out
+of a binding."""
 
 from __future__ import annotations
 
@@ -9,39 +10,109 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from orchestrator.domain.errors import Invalid
-from orchestrator.gateway.policy import Policy
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.gateway.definitions import retirement
+from orchestrator.gateway.policy import POLICY_FILE, PolicyFile
+from orchestrator.gateway.proposals import record_retirement
 from orchestrator.gateway.records import Records
 from orchestrator.gateway.seat import AdapterFiles, Seat
 from orchestrator.gateway.server import create_app
 from orchestrator.gateway.store import Store, prepare_stores
+from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
+from orchestrator.ledger.sender import Sender
+from orchestrator.ledger.transactions import fund
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.sheet import retirement_digest
 from orchestrator.scenarios import department_files
 from orchestrator.settings import Settings, load_settings
 
 RECORDS_FILE = "records.dsn"
-POLICY_FILE = "policy.yaml"
 KEYS = {"chain", "evidence", "request", "sealing"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def gateway(
-    departments: Annotated[str, typer.Option(help="部门 id,逗号分隔 · department ids, separated by commas")],
-    port: Annotated[int, typer.Option(help="监听端口 · port to listen on")],
+    context: typer.Context,
+    departments: Annotated[str, typer.Option(help="部门 id,逗号分隔 · department ids, separated by commas")] = "",
+    port: Annotated[int, typer.Option(help="监听端口 · port to listen on")] = 0,
 ) -> None:
     """运行部门网关 · serve the gateway of one or several departments.
 
     Reads from `<keys dir>/<department>/`: the encrypted keys, `records.dsn` (connection string of the role that can only
     read the department's records) and, if there is one, `policy.yaml`.
     """
-    settings = load_settings()
+    if context.invoked_subcommand is not None:
+        return
     names = [name.strip() for name in departments.split(",") if name.strip()]
-    asyncio.run(serve(settings, names, port))
+    if not names or not port:
+        raise Invalid(
+            field="--departments" if port else "--port",
+            detail="请写明部门与端口",
+            detail_en="departments and port are needed",
+            remedy="lianban gateway --departments haidian-market-supervision --port 8201",
+        )
+    asyncio.run(serve(load_settings(), names, port))
+
+
+@app.command("retire")
+def retire(
+    number: Annotated[int, typer.Argument(help="落地号 · number of the binding")],
+    department: Annotated[str, typer.Argument(help="本部门 id · this department")],
+    account: Annotated[
+        Path | None,
+        typer.Option(help="付燃料费的账户目录,默认自备 · folder of the account that sends; by default an own one"),
+    ] = None,
+) -> None:
+    """本部门自行终止落地:不再受理新办件,在办件照常 · end a binding for new cases, by this department alone.
+
+    Needs the department's chain key and any node; no operator, no gateway. The gateway does not sign the same again
+    without an officer.
+    """
+    settings = load_settings()
+    transaction, recorded = asyncio.run(_retire(settings, number, department, account))
+    typer.echo(f"✓ {number} {transaction}")
+    if recorded is not None:
+        typer.echo(
+            f"! 网关存储未记录({recorded.detail});请在 policy.yaml 中把该场景改为 ask 或 never"
+            f" / not on record at the gateway ({recorded.detail_en}): say ask or never for the scenario in policy.yaml",
+            err=True,
+        )
+
+
+async def _retire(
+    settings: Settings, number: int, department: str, account: Path | None
+) -> tuple[str, LianbanError | None]:
+    """The transaction, and what kept the gateway's store from recording it."""
+    passphrase, node = settings.passphrase(), settings.require_node_url()
+    folder = settings.keys_dir / department
+    keys = load_seat_keys(folder, passphrase, {"chain"})
+    carrier = chain_account(account or folder / "carrier", passphrase)
+    async with Rpc(node, timeout=settings.rpc_timeout) as rpc:
+        view = LedgerView(rpc, require_deployment(settings.deployment_file))
+        seat, binding = await view.seat_by_id(department), await view.binding(number)
+        if seat.number not in binding.named:
+            raise Refused("该落地未涉及本部门", detail_en="the binding does not name this department", code="not-named")
+        proposal = await retirement(binding, seat.number, view)
+        digest = retirement_digest(view.domain("Catalog"), number, seat.number)
+        await asyncio.to_thread(fund, node, carrier.address)
+        signature = keys.chain.sign_hash(digest)
+        transaction = await Sender(rpc, view, carrier).send("Catalog", "retire", number, seat.number, signature)
+    try:
+        dsn = await asyncio.to_thread(prepare_stores, settings.require_database_url(), [department])
+        store = Store(dsn[department], connections=1)
+        await store.open()
+        try:
+            await record_retirement(proposal, digest, store)
+        finally:
+            await store.close()
+    except LianbanError as error:
+        return transaction, error
+    return transaction, None
 
 
 async def serve(settings: Settings, departments: list[str], port: int) -> None:
@@ -70,7 +141,6 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             detail_en=f"{name} has no connection file for its records",
             remedy=f"写入 {RECORDS_FILE},或运行 lianban seed / write it, or run lianban seed",
         )
-    policy = folder / POLICY_FILE
     adapters = AdapterFiles(name, files[name], settings.adapters_dir)
     return Seat(
         keyset=(await view.seat_by_id(name)).keyset,
@@ -79,5 +149,5 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
         records=Records(records.read_text().strip(), adapters.adapter),
         store=Store(store),
         production=settings.profile == "production",
-        policy=Policy.load(policy) if policy.exists() else Policy(),
+        policy=PolicyFile(folder / POLICY_FILE),
     )

@@ -1,36 +1,49 @@
-"""`lianban officer`: an officer's key, its certification by the department, the queue and decisions."""
+"""`lianban officer`: an officer's key, its certification by the department, cases to decide, signatures to approve."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 import httpx
 import typer
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.cli_gateway import open_seat
+from orchestrator.cli_scenario import show_changes
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.vocabulary import Words
 from orchestrator.gateway.desk import certify_officer, revoke_officer
 from orchestrator.gateway.officer import OfficerClient
+from orchestrator.gateway.reading import Reading
 from orchestrator.gateway.store import prepare_stores
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.jose import SigningKey, peek_jws
+from orchestrator.protocol.officer import Duty
 from orchestrator.protocol.verdict import OUTCOMES, Outcome
 from orchestrator.protocol.wire import seat_number
-from orchestrator.scenarios import department_files
+from orchestrator.scenarios import department_files, load_catalogue
 from orchestrator.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help="审批人员 · officers"
 )
+
+KINDS = {
+    "publication": ("发布版本", "publication"),
+    "texts": ("修订文本", "new texts"),
+    "binding": ("落地", "binding"),
+    "retirement": ("终止落地", "retirement"),
+}
+"""What a seat may be asked to sign."""
 
 KeyFile = Annotated[Path, typer.Option("--key", help="经办人私钥文件 · the officer's private key file")]
 Passphrase = Annotated[
@@ -60,11 +73,22 @@ def certify(
     public_jwk: Annotated[str, typer.Argument(help="keygen 打印的公钥 · what keygen printed")],
     out: Annotated[Path, typer.Option("--out", help="证书文件 · where the certificate goes")],
     days: int = 180,
+    duty: Annotated[
+        list[str] | None,
+        typer.Option("--duty", help="职责:cases 办件(默认)、signatures 签署,可多次给出 · may be given again"),
+    ] = None,
 ) -> None:
     """由部门(席位)认证经办人公钥 · certify an officer's key; run by the department, needs its keys."""
+    duties = duty or ["cases"]
+    for each in duties:
+        if each not in get_args(Duty):
+            raise Invalid(
+                field="--duty", detail="职责须为 cases 或 signatures", detail_en="a duty is cases or signatures"
+            )
 
     async def run(seat: Any) -> str:
-        return await certify_officer(seat, json.loads(public_jwk), pseudonym, days=days)
+        may = [cast(Duty, each) for each in duties]
+        return await certify_officer(seat, json.loads(public_jwk), pseudonym, days=days, may=may)
 
     out.write_text(_with_seat(department, run) + "\n")
     typer.echo(f"✓ {out}")
@@ -84,7 +108,7 @@ def end(department: str, kid: str) -> None:
 @app.command()
 def queue(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """待办件 · cases that wait for an officer."""
-    rows = _at_desk(key, certificate, passphrase, lambda client: client.queue())
+    rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.queue())
     table = Table("办件 case", "场景 scenario", "拟办 proposed", "依据 rows", "进入待办 since")
     for row in rows:
         table.add_row(row["case"], row["scenario"], row["proposed"], ", ".join(row["rows"]), row["since"])
@@ -94,7 +118,7 @@ def queue(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) ->
 @app.command()
 def show(case: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """打开案卷(查看留痕) · open a dossier; the look is written down."""
-    found = _at_desk(key, certificate, passphrase, lambda client: client.look(case))
+    found = _at_desk(key, certificate, passphrase, lambda client, _view: client.look(case))
     typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 
@@ -114,7 +138,7 @@ def decide(
             field="outcome", detail="决定须为 approve、return 或 refuse", detail_en="approve, return or refuse"
         )
 
-    async def run(client: OfficerClient) -> dict[str, Any]:
+    async def run(client: OfficerClient, _view: LedgerView) -> dict[str, Any]:
         items = [item for item in await client.queue() if item["case"] == case]
         if not items:
             raise Invalid(field="case", detail="该办件不在待办中", detail_en="this case does not wait for an officer")
@@ -126,7 +150,127 @@ def decide(
 @app.command()
 def revoke(case: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """撤销已准予的办件 · order the revocation of an approval."""
-    typer.echo(json.dumps(_at_desk(key, certificate, passphrase, lambda client: client.revoke(case, reason))))
+    typer.echo(json.dumps(_at_desk(key, certificate, passphrase, lambda client, _view: client.revoke(case, reason))))
+
+
+@app.command()
+def proposals(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """待签:需经办人同意后席位才签署的场景与落地 · what waits for an officer before the seat signs."""
+    rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.proposals())
+    table = Table("编号 id", "种类 kind", "场景 scenario", "地区 region", "提请席位 asked by", "自 since")
+    for row in rows:
+        zh, en = KINDS[row["kind"]]
+        region = row["seats"]["region"] if row["seats"] else ""
+        table.add_row(row["hash"], f"{zh} {en}", row["scenario"], region, str(row["asker"]), row["since"][:16])
+    Console().print(table)
+
+
+@app.command()
+def proposal(
+    id: Annotated[str, typer.Argument(help="编号或其开头 · id, or how it begins")],
+    key: KeyFile,
+    certificate: CertificateFile,
+    passphrase: Passphrase,
+    against: Annotated[
+        str | None,
+        typer.Option(help="与这个版本比较,默认为上次签署的 · compare with this version, not the last signed"),
+    ] = None,
+) -> None:
+    """阅读待签内容与上次签署版本的差别 · read what changes against what was signed before."""
+
+    async def run(client: OfficerClient, view: LedgerView) -> None:
+        await _read(client, view, await _full(client, id), against)
+
+    _at_desk(key, certificate, passphrase, run)
+
+
+@app.command()
+def approve(
+    id: Annotated[str, typer.Argument(help="编号或其开头 · id, or how it begins")],
+    reason: str,
+    key: KeyFile,
+    certificate: CertificateFile,
+    passphrase: Passphrase,
+    yes: Annotated[bool, typer.Option("--yes", help="已读过,不再询问 · read already, do not ask")] = False,
+) -> None:
+    """同意签署:先显示差别,确认后以经办人密钥签名 · approve: shows the difference, asks, signs with the officer's key."""
+    _decide(id, "approve", reason, key, certificate, passphrase, ask=not yes)
+
+
+@app.command()
+def decline(
+    id: Annotated[str, typer.Argument(help="编号或其开头 · id, or how it begins")],
+    reason: str,
+    key: KeyFile,
+    certificate: CertificateFile,
+    passphrase: Passphrase,
+) -> None:
+    """不同意签署,写明理由 · decline, with a reason that whoever asked is told."""
+    _decide(id, "decline", reason, key, certificate, passphrase, ask=False)
+
+
+def _decide(
+    id: str,
+    outcome: Literal["approve", "decline"],
+    reason: str,
+    key: Path,
+    certificate: Path,
+    passphrase: str,
+    *,
+    ask: bool,
+) -> None:
+    async def run(client: OfficerClient, view: LedgerView) -> None:
+        wanted = await _full(client, id)
+        await _read(client, view, wanted, None)
+        if ask and not typer.confirm("同意签署以上内容?/ approve what is shown above?"):
+            raise typer.Exit(1)
+        done = await client.decide_proposal(wanted, outcome, reason)
+        typer.echo(f"✓ {done['outcome']} {done['proposal']}")
+
+    _at_desk(key, certificate, passphrase, run)
+
+
+async def _full(client: OfficerClient, id: str) -> str:
+    """The whole id of what waits; one that is given whole may have been decided before. Raises Invalid."""
+    if len(id) == 66:
+        return id
+    found = [row["hash"] for row in await client.proposals() if row["hash"].startswith(id)]
+    if len(found) != 1:
+        raise Invalid(
+            field="id",
+            detail="没有或不止一个待签编号以此开头",
+            detail_en="no proposal that waits, or more than one, begins like this",
+            remedy="lianban officer proposals",
+        )
+    return str(found[0])
+
+
+async def _read(client: OfficerClient, view: LedgerView, id: str, against: str | None) -> None:
+    """Prints a proposal in words, from documents that were hashed here."""
+    reading = Reading.of(await client.proposal(id, against=against), id, client.seat, view)
+    asked, console = reading.proposal, Console(highlight=False)
+    zh, en = KINDS[asked.kind]
+    name = reading.scenario.name if reading.scenario else None
+    called = f"{name.zh} · {name.en}" if name else asked.scenario
+    console.print(f"[bold]{zh} · {en}[/]  {escape(called)}")
+    console.print(f"编号 id       {id}", soft_wrap=True)
+    console.print(f"版本 version  {asked.version}", soft_wrap=True)
+    console.print(f"文本 texts    {asked.texts}", soft_wrap=True)
+    if asked.binding is not None:
+        console.print(f"终止落地 {asked.binding} 的新办件,在办件照常 · ends binding {asked.binding} for new cases")
+    elif reading.before is None:
+        console.print("本席位首次签署,以下为全部内容 · the first of its kind for this seat: all of it follows")
+    else:
+        last = "指定的版本 · the version asked for" if reading.signed is None else "上次签署 · signed before"
+        console.print(f"对比 against  {reading.before.version} ({last})", soft_wrap=True)
+    names = {each.number: Words(each.keyset.name["zh"], each.keyset.name["en"]) for each in await view.seats()}
+    adapters = sorted(load_settings().adapters_dir.glob("*.yaml"))
+    changes = reading.changes(names, load_catalogue(*adapters))
+    if not changes and asked.binding is None:
+        console.print("没有差别 · no difference")
+    show_changes(console, changes)
+    for said in reading.decisions:
+        console.print(f"\n{said['at'][:16]} {said['officer'][:12]} {said['outcome']}:{escape(said['reason'])}")
 
 
 def _with_seat(department: str, action: Any) -> Any:
@@ -165,10 +309,11 @@ def _at_desk(key: Path, certificate: Path, passphrase: str, action: Any) -> Any:
             Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc,
             httpx.AsyncClient(timeout=settings.gateway_timeout, trust_env=False) as http,
         ):
-            seat = await LedgerView(rpc, require_deployment(settings.deployment_file)).seat(number)
+            view = LedgerView(rpc, require_deployment(settings.deployment_file))
+            seat = await view.seat(number)
             client = OfficerClient(
                 http, endpoint=seat.keyset.endpoint, seat=number, key=SigningKey(private), certificate=token
             )
-            return await action(client)
+            return await action(client, view)
 
     return asyncio.run(run())

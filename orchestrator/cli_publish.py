@@ -1,4 +1,4 @@
-"""`lianban scenario publish`, `bind`, `retire`: put a scenario on chain with the departments' signatures.
+"""`lianban scenario diff`, `publish`, `bind`, `retire`: what changes, and putting it on chain with the departments' signatures.
 
 The orchestrator is imported only when one of them runs, so that `check` and `plan` answer at once.
 """
@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+from rich.console import Console
+from rich.markup import escape
 
-from orchestrator.cli_scenario import FileArgument, app, load
+from orchestrator.cli_scenario import FileArgument, app, load, show_changes
+from orchestrator.domain.catalogue import Catalogue
+from orchestrator.domain.difference import compare
 from orchestrator.domain.errors import Invalid
-from orchestrator.scenarios import FOLDER
+from orchestrator.domain.vocabulary import Words
+from orchestrator.domain.wording import Seating
+from orchestrator.scenarios import FOLDER, load_catalogue
 from orchestrator.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -26,6 +32,66 @@ BindingOption = Annotated[
     Path, typer.Option("--binding", exists=True, dir_okay=False, help="落地文件 · which departments play which roles")
 ]
 HAIDIAN = FOLDER / "bindings" / "haidian.yaml"
+
+
+@app.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(help="旧:场景文件或 0x 版本号 · before: a scenario file or a 0x version")],
+    new: Annotated[str, typer.Argument(help="新:场景文件或 0x 版本号 · now: a scenario file or a 0x version")],
+    binding: BindingOption = HAIDIAN,
+    binding_before: Annotated[
+        Path | None,
+        typer.Option("--binding-before", exists=True, dir_okay=False, help="原落地文件 · the binding file before"),
+    ] = None,
+) -> None:
+    """逐项用文字说明两个版本的差别 · the difference between two versions, in words.
+
+    Versions are known once they were published here. With --binding-before, who plays which role is compared too.
+    """
+    settings, console = load_settings(), Console(highlight=False)
+    catalogue = load_catalogue(*sorted(settings.adapters_dir.glob("*.yaml")))
+    then, now = _either(settings, old), _either(settings, new)
+    before = _seating(then, read_terms(binding_before or binding), catalogue)
+    seated = _seating(now, read_terms(binding), catalogue)
+    changes = compare(then, now, catalogue=catalogue, seated_before=before, seated=seated)
+    console.print(f"{escape(now.name.zh)} · {escape(now.name.en)}\n{then.version} →\n{now.version}", soft_wrap=True)
+    if not changes:
+        console.print("没有差别 · no difference")
+    show_changes(console, changes)
+
+
+def _either(settings: Settings, named: str) -> Scenario:
+    """The scenario of a file or of a version that was published here. Raises Invalid."""
+    if not named.startswith("0x"):
+        return read(settings, Path(named))
+    from orchestrator.database import open_pool, with_database
+    from orchestrator.pipeline.context import Definitions
+    from orchestrator.runtime import DATABASE
+
+    async def known() -> Scenario:
+        async with open_pool(with_database(settings.require_database_url(), DATABASE), size=1) as pool:
+            return await Definitions(pool).get(named)
+
+    return asyncio.run(known())
+
+
+def _seating(scenario: Scenario, terms: Terms, catalogue: Catalogue) -> Seating:
+    """Who plays which role by a binding file, as far as it fills the roles."""
+
+    def named(department: str) -> Words:
+        known = catalogue.departments.get(department)
+        return Words(known.name.zh, known.name.en) if known else Words(department, department)
+
+    def played(roles: tuple[str, ...]) -> dict[str, Words]:
+        return {role: named(terms.roles[role]) for role in roles if role in terms.roles}
+
+    return Seating(
+        region=terms.region,
+        identity=named(terms.identity),
+        operator=named(terms.operator),
+        approvers=played(scenario.approvers),
+        providers=played(scenario.providers),
+    )
 
 
 @app.command("publish")

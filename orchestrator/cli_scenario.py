@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +18,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.domain.calendar import Unit
+from orchestrator.domain.difference import Change
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.plan import Days, Plan, Trips
 from orchestrator.domain.plan import plan as make_plan
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import ScenarioFaults, load_scenario
+from orchestrator.domain.vocabulary import SECTIONS
 from orchestrator.scenarios import load_calendar, load_catalogue
 
 app = typer.Typer(no_args_is_help=True, help="场景文件 · scenario files")
@@ -31,6 +34,9 @@ Departments = Annotated[
     list[Path] | None,
     typer.Option("--department", help="补充的部门文件,可多次给出 · a further department file; may be given again"),
 ]
+
+LONG = 80
+"""Characters from which a change is told in lines of its own for what was and what is."""
 
 _UNITS: dict[Unit, tuple[str, str]] = {
     "working_day": ("个工作日", "working days"),
@@ -75,6 +81,22 @@ def plan(
             console.print(f"  → {escape(error.remedy)}")
         raise typer.Exit(2) from None
     _show(console, scenario, result)
+
+
+def show_changes(console: Console, changes: Sequence[Change]) -> None:
+    """A difference in words, by section: Chinese, and English below it."""
+    for (decides, section), group in groupby(changes, key=lambda change: (change.decides, change.section)):
+        heading = SECTIONS[section]
+        only = "" if decides else "(仅文字 · wording only)"
+        console.print(f"\n[bold]{escape(heading.zh)} · {escape(heading.en)}[/]{only}", soft_wrap=True)
+        for change in group:
+            colour = {"+": "green", "-": "red", "~": "yellow"}[change.mark]
+            zh, en = change.sentences()
+            if change.was is not None and change.now is not None and len(zh) > LONG:
+                zh = f"{change.place.zh}\n      原 {change.was.zh}\n      现 {change.now.zh}"
+                en = f"{change.place.en}\n      was {change.was.en}\n      now {change.now.en}"
+            console.print(f"  [{colour}]{change.mark}[/] {escape(zh)}", soft_wrap=True)
+            console.print(f"    [dim]{escape(en)}[/]", soft_wrap=True)
 
 
 def read_answers(scenario: Scenario, text: str) -> dict[str, Any]:

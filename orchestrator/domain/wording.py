@@ -348,11 +348,9 @@ class Wording(NamedTuple):
 
 def duration(seconds: int) -> Words:
     """A number of seconds in the largest unit that says it exactly."""
-    for size, zh, en in ((86_400, "天", "day"), (3_600, "小时", "hour"), (60, "分钟", "minute"), (1, "秒", "second")):
-        number, rest = divmod(seconds, size)
-        if not rest:
-            break
-    return Words(f"{number} {zh}", f"{number} {en}{'' if number == 1 else 's'}")
+    units = ((86_400, "天", "day"), (3_600, "小时", "hour"), (60, "分钟", "minute"), (1, "秒", "second"))
+    size, zh, en = next(unit for unit in units if seconds % unit[0] == 0)
+    return Words(f"{seconds // size} {zh}", f"{seconds // size} {en}{'' if seconds == size else 's'}")
 
 
 def _claims(item: EvidenceItem, key: str) -> list[Claim]:

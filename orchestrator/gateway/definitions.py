@@ -1,7 +1,7 @@
 """Scenario documents, and what a seat signs about them: publications, texts, bindings, retirements.
 
 A department's chain key signs a binding only after its gateway has read the definition, found every claim that it would have
-to answer in its own adapter, and its policy takes part in the scenario.
+to answer in its own adapter, and its policy or an officer of the department lets it (`gateway/proposals.py`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
+from orchestrator.gateway import proposals
 from orchestrator.gateway.adapter import Adapter, SqlEvidence
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
-from orchestrator.protocol.ports import provider_of
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of
+from orchestrator.protocol.proposal import Kind, Proposal, Seats, seats_of
 from orchestrator.protocol.sheet import (
     Binding,
     binding_digest,
@@ -108,57 +110,106 @@ async def put_definition(version: str, documents: Documents, seat: CurrentSeat) 
 
 @router.post("/{department}/bindings/signature")
 async def sign_binding(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Signs a binding that names this seat, when the operator asks and everything fits."""
+    """Signs a binding that names this seat, when the operator asks, everything fits and the department agrees."""
     asker, _ = await read_signed(request, "binding", seat, chain)
-    proposal = read_model(BindingProposal, request.body, code="bad-request")
-    terms = proposal.binding
-    scenario = await keep(seat, proposal.definition, proposal.texts, terms.version)
+    body = read_model(BindingProposal, request.body, code="bad-request")
+    terms = body.binding
+    scenario = await keep(seat, body.definition, body.texts, terms.version)
     check_terms(terms, scenario, now=int(time.time()))
     if asker.number != terms.operator:
         raise Refused(
             "只有落地的经办方可以征集签署", detail_en="only the operator may ask for it", code="asker-not-named"
         )
-    if seat.number not in terms.binding().named:
+    binding = terms.binding()
+    if seat.number not in binding.named:
         raise Refused("该落地未涉及本席位", detail_en="the binding does not name this seat", code="not-named")
     if terms.identity == seat.number and "identity" not in {key["use_for"] for key in seat.keyset.keys}:
         raise Refused("本席位没有身份密钥", detail_en="this seat has no identity key", code="no-such-key")
     check_claims(asked_of(seat.number, scenario, terms), seat.adapter())
-    seat.policy.admit(scenario.id)
-    digest = binding_digest(chain.domain("Catalog"), terms.binding())
-    return await _signed(seat, "binding", digest, asker.number, request.request)
+    await check_published(scenario, chain)
+    proposal = propose("binding", scenario, seat.number, chain, seats=seats_of(binding))
+    return await _sign(proposal, binding_digest(chain.domain("Catalog"), binding), seat, asker, request)
 
 
 @router.post("/{department}/publications/signature")
 async def sign_publication(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Signs a scenario version, or new texts of one, with this seat as publisher."""
+    """Signs a scenario version, or new texts of one, with this seat as publisher, when the department agrees."""
     asker, _ = await read_signed(request, "publication", seat, chain)
-    proposal = read_model(PublicationProposal, request.body, code="bad-request")
-    scenario = await keep(seat, proposal.definition, proposal.texts)
-    seat.policy.admit(scenario.id)
+    body = read_model(PublicationProposal, request.body, code="bad-request")
+    scenario = await keep(seat, body.definition, body.texts)
     domain, version, texts = chain.domain("Catalog"), from_hex(scenario.version), from_hex(scenario.texts_hash)
-    if proposal.revision is None:
+    if body.revision is None:
+        proposal = propose("publication", scenario, seat.number, chain)
         digest = publication_digest(domain, scenario.id, version, texts, seat.number)
-    elif 0 < proposal.revision < 1 << 32:
-        digest = texts_digest(domain, version, texts, proposal.revision, seat.number)
+    elif 0 < body.revision < 1 << 32:
+        proposal = propose("texts", scenario, seat.number, chain, revision=body.revision)
+        digest = texts_digest(domain, version, texts, body.revision, seat.number)
     else:
         raise Invalid(field="revision", detail="修订号超出范围", detail_en="the revision is out of range")
-    return await _signed(seat, "publication", digest, asker.number, request.request)
+    return await _sign(proposal, digest, seat, asker, request)
 
 
 @router.post("/{department}/retirements/signature")
 async def sign_retirement(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Signs the end of a binding for new cases, when its operator asks."""
+    """Signs the end of a binding for new cases, when its operator asks and the department agrees.
+
+    The department itself asks nobody: `lianban gateway retire`.
+    """
     asker, _ = await read_signed(request, "retirement", seat, chain)
     number = read_model(RetirementProposal, request.body, code="bad-request").binding
     binding = await chain.binding(number)
     if asker.number != binding.operator or seat.number not in binding.named:
         raise Refused("该落地未涉及双方", detail_en="the binding does not name both seats", code="asker-not-named")
-    scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
-    if scenario is None:
-        raise Refused("本席位没有该场景版本", detail_en="this seat does not hold the version", code="unknown-version")
-    seat.policy.admit(scenario.id)
-    digest = retirement_digest(chain.domain("Catalog"), number, seat.number)
-    return await _signed(seat, "retirement", digest, asker.number, request.request)
+    proposal = await retirement(binding, seat.number, chain)
+    return await _sign(proposal, retirement_digest(chain.domain("Catalog"), number, seat.number), seat, asker, request)
+
+
+def propose(kind: Kind, scenario: Scenario, seat: int, chain: ChainView, **more: Any) -> Proposal:
+    """What a seat is asked to sign about a scenario."""
+    return Proposal(
+        seat=seat,
+        chain=chain.chain_id,
+        catalog=chain.domain("Catalog").contract,
+        kind=kind,
+        scenario=scenario.id,
+        version=scenario.version,
+        texts=scenario.texts_hash,
+        **more,
+    )
+
+
+async def retirement(binding: BindingView, seat: int, chain: ChainView) -> Proposal:
+    """The end of a binding for new cases, as a seat that it names would sign it. All of it is on chain."""
+    scenario, texts, _ = await chain.version(binding.version)
+    return Proposal(
+        seat=seat,
+        chain=chain.chain_id,
+        catalog=chain.domain("Catalog").contract,
+        kind="retirement",
+        scenario=scenario,
+        version=binding.version,
+        texts=texts,
+        binding=binding.number,
+        seats=Seats(
+            region=binding.region,
+            identity=binding.identity,
+            operator=binding.operator,
+            approvers=binding.approvers,
+            providers=binding.providers,
+        ),
+    )
+
+
+async def check_published(scenario: Scenario, chain: ChainView) -> None:
+    """Raises Refused unless the version is on chain with these texts: what people here read is what its publisher signed."""
+    published, texts, _ = await chain.version(scenario.version)
+    if (published, texts) != (scenario.id, scenario.texts_hash):
+        raise Refused(
+            "该版本或其文本尚未发布",
+            detail_en="this version, or its texts, are not published",
+            code="not-published",
+            remedy="先运行 lianban scenario publish / publish it first",
+        )
 
 
 async def keep(
@@ -248,6 +299,9 @@ def fits(claim: str, given: Sequence[str] | Mapping[str, Any], evidence: SqlEvid
     return set(known.params) <= set(given) <= {*known.params, *known.optional}
 
 
-async def _signed(seat: Seat, kind: str, digest: bytes, asker: int, request: str) -> dict[str, Any]:
-    await seat.store.keep_signing(kind, digest, asker, request)
-    return {"seat": seat.number, "digest": to_hex(digest), "signature": to_hex(seat.keys.chain.sign_hash(digest))}
+async def _sign(proposal: Proposal, digest: bytes, seat: Seat, asker: SeatView, request: SignedBody) -> dict[str, Any]:
+    """Signs, once the department's policy or an officer lets it."""
+    by_person = await proposals.clear(proposal, seat, asker=asker.number, request=request.request)
+    return await proposals.sign(
+        proposal, digest, seat, asker=asker.number, request=request.request, by_person=by_person
+    )

@@ -1,4 +1,4 @@
-"""The officers' desk: the only place where what is sealed to an approver is opened for a person.
+"""The officers' desk for cases: the only place where what is sealed to an approver is opened for a person.
 
 An officer's key is made on the officer's side and certified by the seat. Every request is signed by it, every look at a
 dossier is written down, and a decision is the officer's own signature inside the seat's verdict.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -24,7 +25,7 @@ from orchestrator.gateway.sheets import REVOCATION_TYP
 from orchestrator.gateway.verdicts import leave_desk
 from orchestrator.protocol.jose import jws_hash, lowered, peek_jws, sign_jws, verify_jws
 from orchestrator.protocol.mandate import open_subject
-from orchestrator.protocol.officer import OfficerCertificate, certify, read_certificate, read_decision
+from orchestrator.protocol.officer import Duty, OfficerCertificate, certify, read_certificate, read_decision
 from orchestrator.protocol.ports import BindingView, ChainView
 from orchestrator.protocol.sheet import Status
 from orchestrator.protocol.wire import Name, check_period, read_model, seat_ref
@@ -55,12 +56,16 @@ class DeskRequest(BaseModel):
     """The officer's decision, a JWS of its own: it goes into the verdict."""
     materials_wanted: list[Name] = Field(default_factory=list)
     reason: str | None = None
+    proposal: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
+    """Hash of what the seat is asked to sign."""
+    against: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
+    """A version to compare it with."""
 
 
 @router.post("/{department}/desk/queue")
 async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """Cases that wait for an officer, oldest first, with what the rules propose. Those that have ended leave the desk."""
-    await _officer(request, seat, chain)
+    await officer_of(request, seat, chain, "cases")
     rows = await seat.store.rows(
         """
         select case_id as "case", sequence, mandate, scenario, proposed, rows, materials_wanted, since from queue_item
@@ -76,7 +81,7 @@ async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict
 @router.post("/{department}/desk/case")
 async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
     """A dossier, opened: subjects, form, materials and claims, sealed ones included. The look is written down."""
-    officer, asked = await _officer(request, seat, chain)
+    officer, asked = await officer_of(request, seat, chain, "cases")
     row = await _item(asked.case, seat)
     await seat.store.rows("insert into desk_look (officer, case_id) values (%s, %s)", [officer.kid, row["case_id"]])
     case = await _open(row, seat, chain, http)
@@ -105,7 +110,7 @@ async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Re
 @router.post("/{department}/desk/decisions", status_code=201)
 async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """An officer's decision; the seat signs its verdict when the case is next carried to it."""
-    officer, asked = await _officer(request, seat, chain)
+    officer, asked = await officer_of(request, seat, chain, "cases")
     if asked.decision is None:
         raise _missing("decision", "办理决定", "the signed decision")
     key = (await chain.seat(seat.number)).key_of("evidence", asked.certificate)
@@ -160,7 +165,7 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
 @router.post("/{department}/desk/revocations", status_code=201)
 async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """An order to revoke an approval that this seat leads."""
-    officer, asked = await _officer(request, seat, chain)
+    officer, asked = await officer_of(request, seat, chain, "cases")
     if asked.case is None or not asked.reason:
         raise _missing("reason", "撤销理由", "the reason")
     status, sequence, number = await chain.status_of(asked.case)
@@ -191,12 +196,20 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
 
 
 async def certify_officer(
-    seat: Seat, public_jwk: dict[str, Any], pseudonym: str, *, days: int = CERTIFICATE_DAYS
+    seat: Seat,
+    public_jwk: dict[str, Any],
+    pseudonym: str,
+    *,
+    days: int = CERTIFICATE_DAYS,
+    may: Sequence[Duty] = ("cases",),
 ) -> str:
-    """Certifies an officer's public key for `days` days and keeps the certificate. Raises Invalid for a faulty key."""
+    """Certifies an officer's public key for `days` days and some duties, and keeps the certificate. Raises Invalid for a
+    faulty key."""
     now = int(time.time())
     exp = now + days * 86_400
-    certificate = certify(public_jwk, seat=seat.number, pseudonym=pseudonym, iat=now, exp=exp, key=seat.keys.evidence)
+    certificate = certify(
+        public_jwk, seat=seat.number, pseudonym=pseudonym, iat=now, exp=exp, key=seat.keys.evidence, may=may
+    )
     kid = read_certificate(certificate, seat=seat.number, jwk=seat.keyset.key("evidence"), now=now).kid
     await seat.store.rows(
         """
@@ -217,8 +230,10 @@ async def revoke_officer(seat: Seat, kid: str) -> bool:
     return bool(rows)
 
 
-async def _officer(request: SignedRequest, seat: Seat, chain: ChainView) -> tuple[OfficerCertificate, DeskRequest]:
-    """The officer behind a request, certified by this seat and not revoked."""
+async def officer_of(
+    request: SignedRequest, seat: Seat, chain: ChainView, duty: Duty
+) -> tuple[OfficerCertificate, DeskRequest]:
+    """The officer behind a request, certified by this seat for a duty and not revoked."""
     now = int(time.time())
     token = lowered(request.request)
     unproven = read_model(DeskRequest, peek_jws(token)[1], code="bad-request")
@@ -233,6 +248,7 @@ async def _officer(request: SignedRequest, seat: Seat, chain: ChainView) -> tupl
     )
     if not rows or rows[0]["revoked_at"] is not None:
         raise Refused("经办人证书已停用", detail_en="the officer's certificate was ended", code="officer-revoked")
+    certificate.require(duty)
     await seat.store.use_nonce(seat.number, f"desk:{certificate.kid[:16]}:{unproven.jti}", unproven.exp)
     return certificate, unproven
 

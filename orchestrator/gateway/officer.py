@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.gateway.desk import REQUEST_TYP
 from orchestrator.protocol.jose import SigningKey, sign_jws
-from orchestrator.protocol.officer import sign_decision
+from orchestrator.protocol.officer import sign_decision, sign_proposal_decision
 from orchestrator.protocol.verdict import Outcome
 from orchestrator.protocol.wire import seat_ref
 
@@ -23,7 +23,7 @@ class OfficerClient:
     def __init__(self, http: httpx.AsyncClient, *, endpoint: str, seat: int, key: SigningKey, certificate: str) -> None:
         self._http = http
         self._endpoint = endpoint
-        self._seat = seat
+        self.seat = seat
         self._key = key
         self._certificate = certificate
 
@@ -64,12 +64,31 @@ class OfficerClient:
         """Orders the revocation of an approval that the seat leads."""
         return await self._post("revocations", {"case": case, "reason": reason})
 
+    async def proposals(self) -> list[dict[str, Any]]:
+        """What the seat is asked to sign and waits for an officer: the proposal's fields with {hash, asker, since}."""
+        found: list[dict[str, Any]] = (await self._post("proposals", {}))["proposals"]
+        return found
+
+    async def proposal(self, proposal: str, *, against: str | None = None) -> dict[str, Any]:
+        """A proposal by its hash with its documents and those that it is compared with (the version `against` if given):
+        {proposal, definition, texts, before, decisions}. Whoever reads it hashes it: see `gateway/reading.py`."""
+        return await self._post("proposals/one", {"proposal": proposal, "against": against})
+
+    async def decide_proposal(
+        self, proposal: str, outcome: Literal["approve", "decline"], reason: str
+    ) -> dict[str, Any]:
+        """The officer's word on a proposal, by its hash."""
+        decision = sign_proposal_decision(
+            proposal=proposal, outcome=outcome, reason=reason, iat=int(time.time()), key=self._key
+        )
+        return await self._post("proposals/decisions", {"decision": decision})
+
     async def _post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         now = int(time.time())
         request = sign_jws(
             {
                 "certificate": self._certificate,
-                "aud": seat_ref(self._seat),
+                "aud": seat_ref(self.seat),
                 "jti": secrets.token_urlsafe(16),
                 "iat": now,
                 "exp": now + 60,
@@ -86,9 +105,11 @@ class OfficerClient:
             ) from error
         answer: dict[str, Any] = response.json()
         if response.status_code >= 400:
+            errors = answer.get("errors") or [{}]
             raise Refused(
                 str(answer.get("detail", "")),
                 detail_en=str(answer.get("detail_en", "")),
                 code=str(answer.get("code", "")),
+                remedy=str(errors[0].get("remedy", "")),
             )
         return answer

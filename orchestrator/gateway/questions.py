@@ -181,7 +181,7 @@ async def _look_up(
         scenarios=await seat.scenarios.of({binding.version for binding in read.bindings.values()}, seat.store),
         replaced=replaced,
         statuses=await _statuses(batch, read, chain),
-        push_days=seat.policy.push_days,
+        push_days=seat.policy.last.push_days,
     )
     return circumstances, read
 

@@ -20,7 +20,7 @@ from orchestrator.domain.catalogue import owner_of, parse_document
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.adapter import Adapter, read_adapters
-from orchestrator.gateway.policy import Policy
+from orchestrator.gateway.policy import PolicyFile
 from orchestrator.gateway.records import Records
 from orchestrator.gateway.store import Store
 from orchestrator.protocol.keyset import Keyset, SeatKeys
@@ -108,7 +108,7 @@ class Seat:
     store: Store
     production: bool = False
     """Whether what only a development environment may do counts for nothing here."""
-    policy: Policy = field(default_factory=Policy)
+    policy: PolicyFile = field(default_factory=PolicyFile)
     scenarios: Scenarios = field(default_factory=Scenarios)
 
     @property

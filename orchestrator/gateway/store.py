@@ -6,7 +6,7 @@ set-based: a batch of 256 questions is a handful of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, LiteralString
@@ -112,7 +112,9 @@ class Store:
         """Closes every connection."""
         await self.pool.close()
 
-    async def rows(self, statement: LiteralString, parameters: Sequence[object] = ()) -> list[Row]:
+    async def rows(
+        self, statement: LiteralString, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[Row]:
         """The rows of one statement in a transaction of its own."""
         try:
             async with self.pool.connection() as connection, connection.cursor(binary=True) as cursor:
@@ -203,11 +205,21 @@ class Store:
         )
         return {_bytes(row["version"]): (_bytes(row["document"]), _bytes(row["texts"])) for row in rows}
 
-    async def keep_signing(self, kind: str, digest: bytes, asker: int, request: str) -> None:
-        """Keeps the request on which the chain key signs `digest`."""
+    async def documents(self, version: bytes, texts: bytes | None) -> tuple[bytes, bytes] | None:
+        """Definition and those texts of a version (None: the ones kept last); None when the store does not hold both."""
+        rows = await self.rows(
+            "select definition.document, texts.document as texts from definition join texts using (version)"
+            " where version = %s and (%s::bytea is null or hash = %s) order by texts.stored_at desc limit 1",
+            [version, texts, texts],
+        )
+        return (_bytes(rows[0]["document"]), _bytes(rows[0]["texts"])) if rows else None
+
+    async def keep_signing(self, kind: str, digest: bytes, asker: int, request: str, proposal: bytes) -> None:
+        """Keeps the request on which the chain key signs `digest`, and the hash of the proposal that it stands for."""
         await self.rows(
-            "insert into signing (digest, kind, asker, request) values (%s, %s, %s, %s) on conflict do nothing",
-            [digest, kind, asker, request],
+            "insert into signing (digest, kind, asker, request, proposal) values (%s, %s, %s, %s, %s)"
+            " on conflict do nothing",
+            [digest, kind, asker, request, proposal],
         )
 
 

@@ -1,12 +1,14 @@
 """Publishing a scenario version and putting it to work: every seat that it names signs, the chain keeps it.
 
-The operator carries the documents around and collects signatures; a gateway signs only what its own policy allows.
+The operator carries the documents around and collects signatures; a gateway signs only what its department's policy or one
+of its officers lets it. Until then it says `awaiting-officer`, and doing the same again later goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,8 +20,12 @@ from orchestrator.gateway.client import GatewayClient
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import SeatKeys
-from orchestrator.protocol.sheet import Binding, binding_digest
+from orchestrator.protocol.ports import SeatView
+from orchestrator.protocol.sheet import Binding, binding_digest, retirement_digest
 from orchestrator.store import applications
+
+AWAITING = "awaiting-officer"
+"""Code of a gateway that will sign when an officer of its department has approved."""
 
 VALID_SECONDS = 3600
 """How long collected signatures may be used to bind."""
@@ -93,11 +99,13 @@ class Publisher:
         lead = await self._view.seat_by_id(terms.departments(scenario.approvers[:1])[0])
         version, texts_hash = from_hex(scenario.version), from_hex(scenario.texts_hash)
         definition, words = scenario.definition(), scenario.texts()
-        if known:
-            revision = await self._view.texts_revision(scenario.version) + 1
+        revision = await self._view.texts_revision(scenario.version) + 1 if known else None
+        try:
             signature = await self._gateways.sign_publication(lead, definition, words, revision=revision)
+        except LianbanError as error:
+            raise _unsigned([(lead, error)]) from error
+        if revision is not None:
             return await self._sender.send("Catalog", "amendTexts", version, texts_hash, revision, signature)
-        signature = await self._gateways.sign_publication(lead, definition, words)
         return await self._sender.send("Catalog", "publish", scenario.id, version, texts_hash, lead.number, signature)
 
     async def bind(self, scenario: Scenario, terms: Terms) -> int:
@@ -130,7 +138,7 @@ class Publisher:
                 binding.providers,
             ):
                 return there.number
-        signatures = await asyncio.gather(*(self._signature(number, scenario, binding) for number in binding.named))
+        signatures = await self._signatures(scenario, binding)
         struct = (
             binding.version,
             binding.region,
@@ -140,7 +148,7 @@ class Publisher:
             binding.providers,
             binding.valid_until,
         )
-        await self._sender.send("Catalog", "bind", struct, list(signatures))
+        await self._sender.send("Catalog", "bind", struct, signatures)
         await self._view.refresh()
         return max(each.number for each in await self._view.bindings() if each.version == scenario.version)
 
@@ -154,31 +162,50 @@ class Publisher:
     async def retire(self, number: int, department: str) -> str:
         """Ends a binding for new cases, signed by one of its seats; returns the transaction."""
         seat = await self._view.seat_by_id(department)
-        signature = await self._gateways.sign_retirement(seat, number)
+        if self._is_own(seat):
+            signature = self._keys.chain.sign_hash(retirement_digest(self._view.domain("Catalog"), number, seat.number))
+        else:
+            try:
+                signature = await self._gateways.sign_retirement(seat, number)
+            except LianbanError as error:
+                raise _unsigned([(seat, error)]) from error
         return await self._sender.send("Catalog", "retire", number, seat.number, signature)
 
-    async def _signature(self, number: int, scenario: Scenario, binding: Binding) -> bytes:
-        if self._keys.chain.address == (await self._view.seat(number)).signer:
+    async def _signatures(self, scenario: Scenario, binding: Binding) -> list[bytes]:
+        """The signature of every named seat, in the order of their numbers. All are asked before any refusal is told."""
+        seats = [await self._view.seat(number) for number in binding.named]
+        answers = await asyncio.gather(
+            *(self._signature(seat, scenario, binding) for seat in seats), return_exceptions=True
+        )
+        signatures, refusals = [], []
+        for seat, answer in zip(seats, answers, strict=True):
+            if isinstance(answer, bytes):
+                signatures.append(answer)
+            elif isinstance(answer, LianbanError):
+                refusals.append((seat, answer))
+            else:
+                raise answer
+        if refusals:
+            raise _unsigned(refusals)
+        return signatures
+
+    async def _signature(self, seat: SeatView, scenario: Scenario, binding: Binding) -> bytes:
+        if self._is_own(seat):
             return self._keys.chain.sign_hash(binding_digest(self._view.domain("Catalog"), binding))
-        seat = await self._view.seat(number)
-        try:
-            terms = {
-                "version": scenario.version,
-                "region": f"{binding.region:06d}",
-                "identity": binding.identity,
-                "operator": binding.operator,
-                "approvers": list(binding.approvers),
-                "providers": list(binding.providers),
-                "valid_until": binding.valid_until,
-            }
-            return await self._gateways.sign_binding(seat, scenario.definition(), scenario.texts(), terms)
-        except LianbanError as error:
-            raise Refused(
-                f"{seat.keyset.name['zh']}没有签署落地:{error.detail}",
-                detail_en=f"{seat.keyset.name['en']} did not sign: {error.detail_en}",
-                code=error.code,
-                remedy=error.remedy,
-            ) from error
+        terms = {
+            "version": scenario.version,
+            "region": f"{binding.region:06d}",
+            "identity": binding.identity,
+            "operator": binding.operator,
+            "approvers": list(binding.approvers),
+            "providers": list(binding.providers),
+            "valid_until": binding.valid_until,
+        }
+        return await self._gateways.sign_binding(seat, scenario.definition(), scenario.texts(), terms)
+
+    def _is_own(self, seat: SeatView) -> bool:
+        """Whether this is the operator's own seat, which needs no gateway to sign."""
+        return self._keys.chain.address == seat.signer
 
     async def _keep(self, scenario: Scenario) -> None:
         async with self._pool.connection() as connection:
@@ -190,3 +217,14 @@ class Publisher:
                 texts=scenario.texts(),
                 texts_hash=scenario.texts_hash,
             )
+
+
+def _unsigned(refusals: Sequence[tuple[SeatView, LianbanError]]) -> Refused:
+    """Who did not sign and why, told together; with the code of what no waiting will mend, when there is such a refusal."""
+    first = next((error for _, error in refusals if error.code != AWAITING), refusals[0][1])
+    return Refused(
+        ";".join(f"{seat.keyset.name['zh']}没有签署:{error.detail}" for seat, error in refusals),
+        detail_en="; ".join(f"{seat.keyset.name['en']} did not sign: {error.detail_en}" for seat, error in refusals),
+        code=first.code,
+        remedy=first.remedy,
+    )

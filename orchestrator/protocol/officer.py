@@ -1,15 +1,15 @@
-"""Officers: people of an approver seat who decide what the rules leave open, each with a key of their own.
+"""Officers: people of a seat who decide what the rules leave open and what the seat signs, each with a key of their own.
 
-The key is made on the officer's side. The seat certifies it with its evidence key under a pseudonym; the officer signs
-each decision. So a seat cannot say that an officer decided, and an officer cannot decide for another seat.
+The key is made on the officer's side. The seat certifies it with its evidence key under a pseudonym and for certain duties;
+the officer signs each decision. So a seat cannot say that an officer decided, and an officer cannot decide for another seat.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol.jose import SigningKey, check_signing_jwk, lowered, sign_jws, thumbprint, verify_jws
@@ -29,6 +29,10 @@ from orchestrator.protocol.wire import (
 
 CERTIFICATE_TYP: Final = "lianban-officer+jwt"
 DECISION_TYP: Final = "lianban-decision+jwt"
+PROPOSAL_DECISION_TYP: Final = "lianban-proposal-decision+jwt"
+
+Duty = Literal["cases", "signatures"]
+"""Deciding cases; approving what the seat signs: scenario versions, bindings, retirements."""
 
 
 class Confirmation(WireModel):
@@ -55,12 +59,24 @@ class OfficerCertificate(WireModel):
     cnf: Confirmation
     iat: Seconds
     exp: Seconds
+    may: Listed[Duty] = Field(default=("cases",), min_length=1)
+    """What the officer decides."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.iat < self.exp:
             raise ValueError("exp is not after iat")
         return self
+
+    def require(self, duty: Duty) -> None:
+        """Raises Refused (code `not-the-duty`) when the certificate is not for this."""
+        if duty not in self.may:
+            raise Refused(
+                "经办人证书不含这项职责",
+                detail_en=f"the officer's certificate is not for {duty}",
+                code="not-the-duty",
+                remedy=f"由席位另行认证:lianban officer certify --duty {duty} / have the seat certify it",
+            )
 
     @property
     def kid(self) -> str:
@@ -88,10 +104,30 @@ class Decision(WireModel):
         return value
 
 
-def certify(public_jwk: Mapping[str, Any], *, seat: int, pseudonym: str, iat: int, exp: int, key: SigningKey) -> str:
+class ProposalDecision(WireModel):
+    """An officer's word on what the seat was asked to sign."""
+
+    proposal: Hex32
+    """Hash of the proposal (`protocol/proposal.py`): it names documents, seats and chain."""
+    outcome: Literal["approve", "decline"]
+    reason: Text
+    iat: Seconds
+
+
+def certify(
+    public_jwk: Mapping[str, Any],
+    *,
+    seat: int,
+    pseudonym: str,
+    iat: int,
+    exp: int,
+    key: SigningKey,
+    may: Sequence[Duty] = ("cases",),
+) -> str:
     """The certificate, a compact JWS by the seat's evidence key, over an officer's public key. Raises Invalid."""
     public = {name: public_jwk.get(name) for name in ("kty", "crv", "x", "y")}
-    payload = {"iss": seat_ref(seat), "sub": pseudonym, "cnf": {"jwk": public}, "iat": iat, "exp": exp}
+    who = {"iss": seat_ref(seat), "sub": pseudonym, "cnf": {"jwk": public}}
+    payload = {**who, "iat": iat, "exp": exp, "may": list(may)}
     certificate = read_model(OfficerCertificate, payload, code="bad-certificate")
     return sign_jws(certificate.model_dump(mode="json"), typ=CERTIFICATE_TYP, key=key)
 
@@ -125,18 +161,49 @@ def sign_decision(
     return sign_jws(decision.model_dump(mode="json"), typ=DECISION_TYP, key=key)
 
 
+def sign_proposal_decision(
+    *, proposal: str, outcome: Literal["approve", "decline"], reason: str, iat: int, key: SigningKey
+) -> str:
+    """The word on a proposal as a compact JWS by the officer's own key. Raises Invalid for a faulty field."""
+    payload = {"proposal": proposal, "outcome": outcome, "reason": reason, "iat": iat}
+    decision = read_model(ProposalDecision, payload, code="bad-decision")
+    return sign_jws(decision.model_dump(mode="json"), typ=PROPOSAL_DECISION_TYP, key=key)
+
+
 def read_decision(
     decision: str, certificate: str, *, seat: int, jwk: Mapping[str, Any]
 ) -> tuple[Decision, OfficerCertificate]:
-    """The decision and who took it: an officer whom `seat` (evidence key `jwk`) had certified at that moment.
+    """The decision and who took it: an officer whom `seat` (evidence key `jwk`) had certified for cases at that moment.
 
     Takes the signature of a WebCrypto key as it comes (see `jose.lowered`); what is kept is to be lowered first. Raises
     Refused and Invalid as `read_certificate`. That case, sequence and outcome are those of the verdict is the caller's
     to compare.
     """
+    read = read_model(Decision, _decided(decision, certificate, DECISION_TYP, jwk), code="bad-decision")
+    return read, _at_that_moment(certificate, "cases", seat=seat, jwk=jwk, now=read.iat)
+
+
+def read_proposal_decision(
+    decision: str, certificate: str, *, seat: int, jwk: Mapping[str, Any]
+) -> tuple[ProposalDecision, OfficerCertificate]:
+    """The word on a proposal and whose it is: an officer whom `seat` had certified for signatures at that moment.
+
+    Raises Refused and Invalid as `read_decision`.
+    """
+    payload = _decided(decision, certificate, PROPOSAL_DECISION_TYP, jwk)
+    read = read_model(ProposalDecision, payload, code="bad-decision")
+    return read, _at_that_moment(certificate, "signatures", seat=seat, jwk=jwk, now=read.iat)
+
+
+def _decided(decision: str, certificate: str, typ: str, jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """What is signed by the key that a certificate is about."""
     unproven = read_model(
         OfficerCertificate, verify_jws(certificate, typ=CERTIFICATE_TYP, jwk=jwk), code="bad-certificate"
     )
-    payload = verify_jws(lowered(decision), typ=DECISION_TYP, jwk=unproven.cnf.jwk)
-    read = read_model(Decision, payload, code="bad-decision")
-    return read, read_certificate(certificate, seat=seat, jwk=jwk, now=read.iat)
+    return verify_jws(lowered(decision), typ=typ, jwk=unproven.cnf.jwk)
+
+
+def _at_that_moment(certificate: str, duty: Duty, *, seat: int, jwk: Mapping[str, Any], now: int) -> OfficerCertificate:
+    read = read_certificate(certificate, seat=seat, jwk=jwk, now=now)
+    read.require(duty)
+    return read

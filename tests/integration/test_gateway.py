@@ -18,7 +18,6 @@ from orchestrator.devnet.ports import free_port
 from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
 from orchestrator.domain.errors import Invalid, Refused, Unavailable
 from orchestrator.gateway.client import GatewayClient
-from orchestrator.gateway.policy import Policy
 from orchestrator.gateway.server import create_app
 from orchestrator.protocol.answer import read_answer
 from orchestrator.protocol.jose import jws_hash
@@ -307,21 +306,6 @@ async def test_sign_binding__does_not_fit__refused(
     async with gateway.client(consortium, TAX) as tax:
         with pytest.raises(Refused):
             await tax.sign_binding(seat, *documents(consortium), terms(consortium))
-
-
-async def test_sign_binding__policy_says_no__refused(
-    consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str
-) -> None:
-    name = "haidian-market-supervision"
-    seats = make_seats(consortium, departments, pg_admin_dsn, [name])
-    picky = dataclasses.replace(seats[name], policy=Policy(sign=frozenset({"enterprise-establishment"})))
-    app = create_app([picky], consortium.chain)
-    async with app.router.lifespan_context(app):
-        gateway = Gateway(app=app, seats={name: picky})
-        async with gateway.client(consortium, OPERATOR) as operator:
-            with pytest.raises(Refused) as error:
-                await operator.sign_binding(consortium.seats[name], *documents(consortium), terms(consortium))
-    assert error.value.code == "policy"
 
 
 async def test_sign_publication_and_retirement__signatures_of_the_chain_key(

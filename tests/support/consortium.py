@@ -169,6 +169,8 @@ def make_consortium(
         )
         seats[profile.id] = chain.admit(keyset, keys[profile.seat])
     loaded = version or shipped(scenario, catalogue)
+    lead = numbers[places["roles"][loaded.approvers[0]]]
+    chain.publish(loaded.version, loaded.id, loaded.texts_hash, lead)
     binding = chain.bind(
         loaded.version,
         identity=numbers[places["identity"]],

@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from orchestrator.gateway.client import Answers, GatewayClient
-from orchestrator.gateway.policy import Policy
+from orchestrator.gateway.policy import Policy, PolicyFile
 from orchestrator.gateway.records import Records
 from orchestrator.gateway.seat import AdapterFiles, Seat
 from orchestrator.gateway.server import create_app
@@ -48,9 +48,13 @@ class Gateway:
 
 
 def make_seats(
-    consortium: Consortium, departments: SeededDepartments, admin_dsn: str, names: Iterable[str]
+    consortium: Consortium,
+    departments: SeededDepartments,
+    admin_dsn: str,
+    names: Iterable[str],
+    policy: PolicyFile | None = None,
 ) -> dict[str, Seat]:
-    """Seats of departments over their seeded databases, each with a new store."""
+    """Seats of departments over their seeded databases, each with a new store; by default they sign unasked."""
     paths = {path.stem: path for path in department_files()}
     seats = {}
     for name in names:
@@ -63,7 +67,7 @@ def make_seats(
             adapters=AdapterFiles(name, paths[name]),
             records=Records(departments.databases[name].reader, departments.adapters[name]),
             store=Store(prepare_stores(admin_dsn, [alias])[alias]),
-            policy=Policy(),
+            policy=policy or PolicyFile(absent=Policy(sign="auto")),
         )
     return seats
 

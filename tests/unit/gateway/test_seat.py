@@ -1,4 +1,4 @@
-"""Adapter files taken up while a gateway runs, the policy file, parsed scenarios."""
+"""Adapter files taken up while a gateway runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.gateway.policy import Policy
 from orchestrator.gateway.seat import AdapterFiles
 from orchestrator.scenarios import department_files
 
@@ -96,32 +94,3 @@ def test_adapter_files__faulty_addition__last_good_adapter_stays(tmp_path: Path,
     touch(tmp_path / "b.yaml")
     assert files.changed()
     assert {"E901", "E903"} <= files.adapter.evidence.keys()
-
-
-def test_policy__file__read(tmp_path: Path) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text("sign: [open-gallery]\npush_days: 10\n")
-    policy = Policy.load(path)
-    policy.admit("open-gallery")
-    assert policy.push_days == 10
-    with pytest.raises(Refused) as error:
-        policy.admit("real-estate-registration")
-    assert error.value.code == "policy"
-
-
-def test_policy__default__signs_for_all() -> None:
-    Policy().admit("anything")
-
-
-@pytest.mark.parametrize("text", ["sign: some", "sign: [1]", "push_days: -1", "push_days: 401", "more: 1", "[", "x"])
-def test_policy__faulty_file__invalid(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text(text)
-    with pytest.raises(Invalid) as error:
-        Policy.load(path)
-    assert error.value.field == "policy.yaml"
-
-
-def test_policy__no_file__invalid(tmp_path: Path) -> None:
-    with pytest.raises(Invalid):
-        Policy.load(tmp_path / "none.yaml")
