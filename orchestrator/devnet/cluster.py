@@ -22,6 +22,7 @@ from orchestrator.devnet.progress import Steps
 from orchestrator.domain.catalogue import DepartmentProfile
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
+from orchestrator.gateway.policy import POLICY_FILE
 from orchestrator.gateway.store import prepare_stores
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deploy import DEVNET_VETO_BLOCKS, admit_seats, deploy, fund
@@ -35,6 +36,12 @@ from orchestrator.settings import Settings, load_settings
 BEIJING = ZoneInfo("Asia/Shanghai")
 FLEET = "gateways"
 """The process that seats every department without a process of its own."""
+POLICY = """\
+# 本机演示:各部门自动签署通过检查的场景与落地。改为 ask 则先由本部门经办人审阅,见 docs/department.md
+# On a devnet departments sign what passes their checks. With ask an officer reads it first: docs/department.md
+sign: auto
+"""
+"""What a department of a devnet lets its gateway sign, until somebody writes something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +183,8 @@ def _keys(settings: Settings, department: str, passphrase: str) -> SeatKeys:
     folder = settings.keys_dir / department
     if not (folder / "chain.json").exists():
         save_seat_keys(generate_seat_keys(identity=department == settings.identity), folder, passphrase)
+    if not (folder / POLICY_FILE).exists():
+        (folder / POLICY_FILE).write_text(POLICY, "utf-8")
     return load_seat_keys(folder, passphrase)
 
 
