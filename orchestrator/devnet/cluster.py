@@ -25,7 +25,10 @@ from orchestrator.domain.scenario_file import load_scenario
 from orchestrator.gateway.policy import POLICY_FILE
 from orchestrator.gateway.store import prepare_stores
 from orchestrator.ledger.accounts import chain_account
-from orchestrator.ledger.deploy import DEVNET_VETO_BLOCKS, admit_seats, deploy, fund
+from orchestrator.ledger.admission import admit_seats
+from orchestrator.ledger.deploy import deploy
+from orchestrator.ledger.networks import DEVNET, load_network
+from orchestrator.ledger.transactions import fund
 from orchestrator.pipeline.publishing import Terms
 from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys, load_seat_keys, save_seat_keys
 from orchestrator.runtime import open_runtime, prepare_store
@@ -165,7 +168,11 @@ def _admit(settings: Settings, steps: Steps, alone: Collection[str]) -> dict[str
         node = settings.require_node_url()
         council = chain_account(settings.keys_dir / "council", passphrase)
         deployment = deploy(
-            node, council, settings.deployment_file, veto_blocks=DEVNET_VETO_BLOCKS, chain_id=settings.chain_id
+            node,
+            council,
+            settings.deployment_file,
+            veto_blocks=load_network(DEVNET, settings).veto_blocks,
+            chain_id=settings.chain_id,
         )
         for name in ("poster", "publisher"):
             fund(node, chain_account(settings.keys_dir / name, passphrase).address)

@@ -1,46 +1,107 @@
-"""Deploying the contracts and admitting seats, so that doing it again changes nothing.
+"""Deploying the contracts, so that doing it again changes nothing and whoever is interrupted goes on.
 
-The plan (who deploys, from which nonce, hence which addresses) is stored before the first transaction is sent. Whoever
-is interrupted goes on with the same plan; once all code is on chain and equals the artifacts, the deployment file takes
-the plan's place.
+The plan (`plans.py`) is stored before the first transaction. Once all code is on chain, is the artifacts' down to the last
+immutable and has its confirmations, the deployment file takes the plan's place.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Final, Protocol
 
-import requests.exceptions
-from eth_abi.abi import encode
-from eth_account import Account
-from eth_typing import ChecksumAddress
-from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
-from web3 import HTTPProvider, Web3
-from web3.exceptions import ContractLogicError, Web3Exception
-from web3.types import Nonce, RPCEndpoint, TxParams, Wei
+from web3 import Web3
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound
 
-from orchestrator.domain.canonical import keccak
-from orchestrator.domain.errors import Diverged, Refused, Unavailable
+from orchestrator.domain.errors import Diverged, Refused
 from orchestrator.ledger.abi import ContractAbi
-from orchestrator.ledger.artifacts import CONTRACTS, Artifact, load_artifact
-from orchestrator.ledger.deployments import Deployment, read_deployment, read_json, write_deployment, write_json
-from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount
-from orchestrator.protocol.sheet import Domain, admission_digest
+from orchestrator.ledger.artifacts import CONTRACTS, load_artifact
+from orchestrator.ledger.deployments import Deployment, read_deployment, write_deployment
+from orchestrator.ledger.plans import Plan, Terms, read_plan, release, write_plan
+from orchestrator.ledger.transactions import (
+    WAIT_SECONDS,
+    KeySigner,
+    Signer,
+    checksummed,
+    fund,
+    gas_limit,
+    max_fee,
+    next_nonce,
+    no_funds,
+    not_mined,
+    open_chain,
+    send,
+)
+from orchestrator.ledger.wiring import Wiring, fault_of
+from orchestrator.protocol.keyset import SigningAccount
 
-DEVNET_VETO_BLOCKS = 60
-_WAIT_SECONDS = 120
-_IMMUTABLE = re.compile(rb"\x7f\x00{32}", re.DOTALL)
-"""PUSH32 of zeros: where the constructor writes an immutable into the runtime code."""
+_TRIES: Final = 5
+"""How often creations are sent anew because the account or the chain moved under us."""
+_POLL_SECONDS: Final = 0.1
+_FRESH = "换一个数据目录重新开始，或恢复该链的数据 / begin in a new data folder, or restore that chain's data"
 
-_CREATION_GAS = 5_000_000
-_TIP = 10**9
-_RICH = 10**24
-"""What an account of a devnet is given, in wei: never to be thought about again."""
+
+class Noting(Protocol):
+    """A step under way."""
+
+    def note(self, text: str, /) -> None:
+        """Says in a few words what came of it."""
+
+
+StepOpener = Callable[[str, str], AbstractContextManager[Noting]]
+"""Opens a step that a person sees, named in Chinese and in English."""
+
+
+class _Silence:
+    def note(self, text: str, /) -> None:
+        """Says nothing."""
+
+
+def silent(zh: str, en: str) -> AbstractContextManager[Noting]:
+    """Steps that nobody sees."""
+    return nullcontext(_Silence())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """One contract of a plan."""
+
+    contract: str
+    address: str
+    nonce: int
+    there: bool
+    """Whether it is on chain already, every immutable as planned."""
+    gas: int
+    """The gas that its creation may use; 0 when it is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What deploying would do now."""
+
+    chain_id: int
+    sender: str
+    balance: int
+    """The sender's, wei."""
+    council: str
+    council_is_contract: bool
+    max_fee: int
+    """The most that is paid for a unit of gas, wei."""
+    deployment: Deployment | None
+    """What is there and verified: nothing would be sent."""
+    creations: tuple[Creation, ...]
+    remarks: tuple[tuple[str, str], ...]
+    """What was found of an earlier attempt, in Chinese and in English."""
+
+    @property
+    def cost(self) -> int:
+        """The most that the missing creations cost, wei."""
+        return self.max_fee * sum(each.gas for each in self.creations)
 
 
 def deploy(
@@ -53,256 +114,344 @@ def deploy(
     chain_id: int | None = None,
     timeout: float = 10.0,
 ) -> Deployment:
-    """Deploys `Consortium`, `Catalog` and `CaseLedger` from `owner`'s account, or takes up what `file` names.
+    """Deploys the contracts on a devnet from an account whose key we hold, or takes up what `file` names.
 
-    `council` owns the consortium (default: `owner`), and `veto_blocks` is for how many blocks a seat can veto a change of
-    its key by the council. Raises Refused when the node's chain is not `chain_id`, Diverged
-    when the file's chain or code is not what the node has, Unavailable when the node does not answer or mine.
+    Anvil gives the account a balance when it has none. Everything else is as with `Deployer.deploy`.
     """
-    with _node(node_url, timeout) as web3:
-        actual = web3.eth.chain_id
-        if chain_id is not None and actual != chain_id:
+    with open_chain(node_url, timeout) as web3:
+        terms = Terms(veto_blocks=veto_blocks, council=council, chain_id=chain_id)
+        return Deployer(web3, KeySigner(owner), file, terms, funder=partial(fund, node_url)).deploy()
+
+
+class Deployer:
+    """Deploys `Consortium`, `Catalog` and `CaseLedger` through one node from one account, and keeps where they are in
+    `file`, beside which an unfinished plan lies."""
+
+    def __init__(
+        self,
+        web3: Web3,
+        signer: Signer,
+        file: Path,
+        terms: Terms,
+        *,
+        step: StepOpener = silent,
+        funder: Callable[[str], None] | None = None,
+    ) -> None:
+        """`step` shows what is being done; `funder` gives an account of a devnet that cannot pay a balance."""
+        self._web3 = web3
+        self._signer = signer
+        self._file = file
+        self._plan_file = file.with_name(file.stem + "-plan.json")
+        self._terms = terms
+        self._council = checksummed(terms.council or signer.address)
+        self._step = step
+        self._funder = funder
+
+    def outlook(self) -> Outlook:
+        """What `deploy` would do now; sends and writes nothing. Raises what `deploy` would raise before it sends."""
+        chain_id = self._require_chain()
+        found = self._found(chain_id)
+        plan, remarks = (None, ()) if found else self._plan(chain_id)
+        return Outlook(
+            chain_id=chain_id,
+            sender=self._signer.address,
+            balance=self._web3.eth.get_balance(checksummed(self._signer.address)),
+            council=self._council,
+            council_is_contract=bool(self._code(self._council)),
+            max_fee=max_fee(self._web3),
+            deployment=found,
+            creations=() if plan is None else self._creations(plan),
+            remarks=remarks,
+        )
+
+    def deploy(self) -> Deployment:
+        """Deploys what is missing and returns where it all is.
+
+        Raises Refused when the node's chain is not the expected one, the account cannot pay or a creation fails;
+        Diverged when the chain has other contracts than the file says, or the file's plan is another one that was
+        begun; Unavailable when the node does not answer or mine. All can be called again once the cause is gone.
+        """
+        with self._step("核对链与已有部署", "checking the chain and what is there") as step:
+            chain_id = self._require_chain()
+            found = self._found(chain_id)
+            step.note(f"chain {chain_id}" + ("，已部署并核对无误 deployed and verified" if found else ""))
+        if found is None:
+            plan, remarks = self._plan(chain_id)
+            for zh, en in remarks:
+                with self._step(zh, en):
+                    pass
+            self._require_funds(plan)
+            write_plan(self._plan_file, plan)
+            plan = self._create(plan)
+            found = self._verified(plan)
+            write_deployment(self._file, found)
+        self._plan_file.unlink(missing_ok=True)
+        return found
+
+    def _require_chain(self) -> int:
+        actual = self._web3.eth.chain_id
+        expected = self._terms.chain_id
+        if expected is not None and actual != expected:
             raise Refused(
-                f"链号应为 {chain_id}，节点为 {actual}",
-                detail_en=f"expected chain {chain_id}, the node is on {actual}",
+                f"链号应为 {expected}，节点为 {actual}，什么也没有发送",
+                detail_en=f"expected chain {expected}, the node is on {actual}; nothing was sent",
                 code="wrong-chain",
-                remedy="核对 LIANBAN_NODE_URL 与 LIANBAN_CHAIN_ID / check LIANBAN_NODE_URL and LIANBAN_CHAIN_ID",
+                remedy="核对节点地址与链号（网络文件或 LIANBAN_NODE_URL、LIANBAN_CHAIN_ID）/ "
+                "check the node's address and the chain id (network file, or LIANBAN_NODE_URL and LIANBAN_CHAIN_ID)",
             )
-        there = read_deployment(file)
-        if there is not None:
-            _check(web3, actual, there)
-            return there
-        plan_file = file.with_name(file.stem + "-plan.json")
-        plan = _plan(web3, actual, owner, council or owner.address, veto_blocks, read_json(plan_file))
-        write_json(plan_file, plan)
-        addresses = _carry_out(web3, owner, plan)
-        deployment = Deployment(
-            chain_id=actual,
-            consortium=addresses[0],
-            catalog=addresses[1],
-            ledger=addresses[2],
-            block=plan["block"],
-        )
-        _check(web3, actual, deployment)
-        write_deployment(file, deployment)
-        plan_file.unlink()
-        return deployment
+        return actual
 
-
-def admit_seats(
-    deployment: Deployment,
-    node_url: str,
-    owner: SigningAccount,
-    seats: Sequence[tuple[int, SeatKeys, Keyset]],
-    *,
-    timeout: float = 10.0,
-) -> list[int]:
-    """Admits the seats that are not there yet, in one go, and returns their numbers.
-
-    A seat that is there with the same signer and keyset is left alone. Raises Diverged when it is there with others
-    (that is a rotation, not an admission), Refused when a contract says no, Unavailable when the node does not answer.
-    """
-    abi = ContractAbi(load_artifact("Consortium").abi)
-    domain = Domain(chain_id=deployment.chain_id, contract=deployment.consortium)
-    with _node(node_url, timeout) as web3:
-        new = [(number, keys, keyset) for number, keys, keyset in seats if _is_new(web3, abi, deployment, keys, keyset)]
-        if not new:
-            return []
-        fund(node_url, owner.address, timeout=timeout)
-        nonce = web3.eth.get_transaction_count(_address(owner.address))
-        for offset, (number, keys, keyset) in enumerate(new):
-            signature = keys.chain.sign_hash(admission_digest(domain, number, keys.chain.address, keyset.hash))
-            data = abi.call("admit", number, keys.chain.address, keyset.document(), signature)
-            try:
-                _send(web3, owner, nonce + offset, deployment.consortium, bytes.fromhex(data[2:]))
-            except ContractLogicError as error:
-                raise Refused(
-                    f"席位 {number} 未获接纳",
-                    detail_en=f"seat {number} was not admitted: {abi.error(str(error.data or '0x'))}",
-                    code="admission-refused",
-                ) from None
-        _wait_mined(web3, owner, nonce + len(new))
-        for number, keys, keyset in new:
-            if _is_new(web3, abi, deployment, keys, keyset):
-                raise Refused(
-                    f"席位 {number} 未获接纳", detail_en=f"seat {number} was not admitted", code="admission-refused"
-                )
-        return [number for number, _, _ in new]
-
-
-def fund(node_url: str, address: str, *, timeout: float = 10.0) -> None:
-    """Sees to it that an account can pay for gas: where gas is free nothing is needed, Anvil gives it a balance.
-
-    Raises Refused on any other node while the account has nothing: somebody has to send it some.
-    """
-    with _node(node_url, timeout) as web3:
-        account = _address(address)
-        if web3.eth.get_balance(account) > 0:
-            return
-        given = web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [account, hex(_RICH)])
-        if "error" in given and web3.eth.gas_price > 0:
-            raise Refused(
-                f"账户 {address} 没有余额支付燃料费",
-                detail_en=f"account {address} has nothing to pay gas with",
-                code="no-funds",
-                remedy="向该账户转入余额，或把节点设为免燃料费 / send it some, or run the node with free gas",
-            )
-
-
-def runtime_matches(artifact: Artifact, code: bytes) -> bool:
-    """Whether code on chain is the artifact's: equal everywhere but in the immutables that the constructor wrote."""
-    expected = artifact.deployed_bytecode
-    if len(code) != len(expected):
-        return False
-    masked = bytearray(code)
-    for place in _IMMUTABLE.finditer(expected):
-        masked[place.start() + 1 : place.end()] = bytes(32)
-    return bytes(masked) == expected
-
-
-def _plan(
-    web3: Web3, chain_id: int, owner: SigningAccount, council: str, veto_blocks: int, stored: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The stored plan if it is this one and can still be carried out, else one from the owner's next nonce."""
-    nonce = web3.eth.get_transaction_count(_address(owner.address))
-    wanted = {"chain_id": chain_id, "owner": owner.address, "council": council, "veto_blocks": veto_blocks}
-    if stored is not None and wanted.items() <= stored.items():
-        addresses = [_created(owner.address, stored["nonce"] + index) for index in range(len(CONTRACTS))]
-        done = [
-            runtime_matches(load_artifact(name), bytes(web3.eth.get_code(address)))
-            for name, address in zip(CONTRACTS, addresses, strict=True)
-        ]
-        if nonce >= stored["nonce"] and all(done[: nonce - stored["nonce"]]):
-            return stored
-    return {**wanted, "nonce": nonce, "block": web3.eth.block_number + 1}
-
-
-def _carry_out(web3: Web3, owner: SigningAccount, plan: dict[str, Any]) -> list[ChecksumAddress]:
-    """Sends the plan's creations that are not on chain yet and waits for them."""
-    nonce: int = plan["nonce"]
-    addresses = [_created(owner.address, nonce + index) for index in range(len(CONTRACTS))]
-    next_nonce = web3.eth.get_transaction_count(_address(owner.address))
-    if next_nonce < nonce + len(CONTRACTS):
-        fund(str(web3.provider.endpoint_uri), owner.address)  # type: ignore[attr-defined]
-    for index, name in enumerate(CONTRACTS):
-        if nonce + index >= next_nonce:
-            artifact = load_artifact(name)
-            types = [entry["type"] for entry in artifact.abi[0]["inputs"]]
-            arguments = [plan["council"], plan["veto_blocks"]][: len(types)] if index == 0 else addresses[:index]
-            code = artifact.bytecode + encode(types, arguments)
-            _send(web3, owner, nonce + index, None, code)
-    _wait_mined(web3, owner, nonce + len(CONTRACTS))
-    return addresses
-
-
-def _send(web3: Web3, owner: SigningAccount, nonce: int, to: str | None, data: bytes) -> None:
-    """Signs and sends one transaction of the owner, unless the node has one of this nonce in its pool already."""
-    price = web3.eth.gas_price * 2
-    transaction: TxParams = {
-        "chainId": web3.eth.chain_id,
-        "nonce": Nonce(nonce),
-        "value": Wei(0),
-        "data": HexBytes(data),
-        "maxFeePerGas": Wei(price),
-        "maxPriorityFeePerGas": Wei(min(price, _TIP)),
-    }
-    if to is not None:
-        transaction["to"] = _address(to)
-        estimate = web3.eth.estimate_gas({"from": _address(owner.address), "to": _address(to), "data": HexBytes(data)})
-        transaction["gas"] = estimate * 5 // 4
-    else:
-        # Creations follow one another within a block: the later ones cannot be estimated before the first is there.
-        transaction["gas"] = _CREATION_GAS
-    signed = Account.from_key(owner.secret).sign_transaction(transaction)
-    try:
-        web3.eth.send_raw_transaction(signed.raw_transaction)
-    except Web3Exception as error:
-        if not any(known in str(error).lower() for known in ("already known", "already imported", "underpriced")):
-            raise Unavailable(
-                "链节点没有接受交易",
-                detail_en=f"the node did not take the transaction: {error}",
-                code="node-error",
-                remedy="检查节点日志后重新运行 / read the node's log, then run this again",
-            ) from None
-
-
-def _wait_mined(web3: Web3, owner: SigningAccount, nonce: int) -> None:
-    """Waits until the owner's transactions below `nonce` are on chain."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while web3.eth.get_transaction_count(_address(owner.address)) < nonce:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                "交易迟迟没有出块",
-                detail_en="the transactions were not mined in time",
-                code="not-mined",
-                remedy="检查节点是否出块，然后重新运行 / see that the node makes blocks, then run this again",
-            )
-        time.sleep(0.1)
-
-
-def _check(web3: Web3, chain_id: int, deployment: Deployment) -> None:
-    """Raises Diverged unless the node's chain has exactly our contracts at the deployment's addresses."""
-    fresh = "换一个数据目录重新开始，或恢复该链的数据 / begin in a new data folder, or restore that chain's data"
-    if chain_id != deployment.chain_id:
-        raise Diverged(
-            f"部署文件属于链 {deployment.chain_id}，节点在链 {chain_id}",
-            detail_en=f"the deployment file is of chain {deployment.chain_id}, the node is on {chain_id}",
-            code="wrong-chain",
-            remedy=fresh,
-        )
-    for name, address in zip(CONTRACTS, (deployment.consortium, deployment.catalog, deployment.ledger), strict=True):
-        if not runtime_matches(load_artifact(name), bytes(web3.eth.get_code(_address(address)))):
+    def _found(self, chain_id: int) -> Deployment | None:
+        """What the deployment file names, verified. Raises Diverged when the chain has something else."""
+        there = read_deployment(self._file)
+        if there is None:
+            return None
+        if chain_id != there.chain_id:
             raise Diverged(
-                f"链上 {name} 的代码与本版本不符",
-                detail_en=f"the code of {name} on chain is not this release's",
-                code="other-code",
-                remedy=fresh,
+                f"部署文件 {self._file.name} 属于链 {there.chain_id}，节点在链 {chain_id}",
+                detail_en=f"{self._file.name} is of chain {there.chain_id}, the node is on {chain_id}",
+                code="wrong-chain",
+                remedy=_FRESH,
+            )
+        self._verify(
+            Wiring(
+                chain_id=chain_id,
+                consortium=there.consortium,
+                catalog=there.catalog,
+                ledger=there.ledger,
+                veto_blocks=self._terms.veto_blocks,
+            )
+        )
+        return there
+
+    def _verified(self, plan: Plan) -> Deployment:
+        with self._step("核对链上代码、接线与所有者", "verifying code, wiring and owner on chain"):
+            wiring = plan.wiring()
+            self._verify(wiring)
+        return Deployment(
+            chain_id=plan.chain_id,
+            consortium=wiring.consortium,
+            catalog=wiring.catalog,
+            ledger=wiring.ledger,
+            block=plan.block,
+        )
+
+    def _verify(self, wiring: Wiring) -> None:
+        """Raises Diverged unless the chain has exactly our contracts there, so wired, and owned by the council."""
+        for name in CONTRACTS:
+            address = wiring.address(name)
+            fault = fault_of(load_artifact(name), self._code(address), wiring.immutables(name))
+            if fault is None:
+                continue
+            if fault.kind == "absent":
+                raise Diverged(
+                    f"{address} 处没有 {name}，该链可能已重新开始",
+                    detail_en=f"there is no {name} at {address}: the chain may have been begun anew",
+                    code="no-code",
+                    remedy=_FRESH,
+                )
+            if fault.kind == "foreign":
+                raise Diverged(
+                    f"{address} 处的代码不是本版本的 {name}",
+                    detail_en=f"the code at {address} is not this release's {name}",
+                    code="other-code",
+                    remedy="用部署它的那个版本；或换一个数据目录重新部署 / "
+                    "use the release that deployed it, or deploy anew in a new data folder",
+                )
+            raise Diverged(
+                f"{address} 处的 {name} 接线不同：{fault.immutable} 为 {fault.found}，应为 {fault.expected}",
+                detail_en=f"the {name} at {address} is wired otherwise: {fault.immutable} is {fault.found}, "
+                f"expected {fault.expected}",
+                code="other-wiring",
+                remedy="部署后不可更改：更正部署文件或网络文件，或另行部署 / "
+                "it is fixed for ever: correct the deployment file or the network file, or deploy anew elsewhere",
+            )
+        if (owner := self._owner(wiring.consortium)) != self._council:
+            raise Diverged(
+                f"该联盟的所有者为 {owner}，应为 {self._council}",
+                detail_en=f"the consortium's owner is {owner}, expected {self._council}",
+                code="other-council",
+                remedy="若理事会已移交，把新地址写入网络文件的 council / "
+                "if the council handed over, write its new address into the network file, field council",
             )
 
+    def _owner(self, consortium: str) -> str:
+        abi = ContractAbi(load_artifact("Consortium").abi)
+        answer = self._web3.eth.call({"to": checksummed(consortium), "data": HexBytes(abi.call("owner"))})
+        return checksummed(abi.result("owner", "0x" + bytes(answer).hex())[0])
 
-def _is_new(web3: Web3, abi: ContractAbi, deployment: Deployment, keys: SeatKeys, keyset: Keyset) -> bool:
-    """Whether nobody has the seat yet. Raises Diverged when somebody has it with another signer or keyset."""
-    to = _address(deployment.consortium)
+    def _plan(self, chain_id: int) -> tuple[Plan, tuple[tuple[str, str], ...]]:
+        """The stored plan if it is this one, moved where the account has overtaken it; else a new one. With remarks.
 
-    def ask(name: str) -> Any:
-        answer = web3.eth.call({"to": to, "data": HexBytes(abi.call(name, keyset.seat))})
-        return abi.result(name, "0x" + bytes(answer).hex())[0]
+        Raises Diverged when the stored plan is another one and something of it may have been sent.
+        """
+        nonce = next_nonce(self._web3, self._signer.address, with_pool=True)
+        new = Plan(
+            chain_id=chain_id,
+            sender=self._signer.address,
+            council=self._council,
+            veto_blocks=self._terms.veto_blocks,
+            release=release(),
+            block=max(0, self._web3.eth.block_number + 1 - self._terms.confirmations),
+            nonces=tuple(range(nonce, nonce + len(CONTRACTS))),
+        )
+        stored = read_plan(self._plan_file)
+        if stored is None:
+            return new, ()
+        differences = stored.differs_from(new)
+        if not differences:
+            there = sum(self._is_there(stored, index) for index in range(len(CONTRACTS)))
+            resumed = (
+                f"接着上次的部署 ({there}/{len(CONTRACTS)})",
+                f"going on with an unfinished deployment ({there} there)",
+            )
+            moved = self._overtaken(stored)
+            return (stored, (resumed,)) if moved is None else (moved, (resumed, _moved_remark(moved)))
+        begun = stored.chain_id != chain_id or (
+            next_nonce(self._web3, stored.sender, with_pool=True) > stored.nonces[0]
+        )
+        if not begun:
+            return new, (("放弃另一份尚未发送的计划", "dropping another plan, nothing of which was sent"),)
+        where = ", ".join(f"{name} {address}" for name, address in zip(CONTRACTS, stored.addresses(), strict=True))
+        raise Diverged(
+            f"这里有另一份已开始而未完成的部署：{'；'.join(differences)}（{where}）",
+            detail_en=f"another deployment was begun here and not finished (stored ≠ wanted): {'; '.join(differences)}",
+            code="other-plan",
+            remedy=f"改回原来的值以完成它；或删除 {self._plan_file} 放弃它，其合约无人使用也无害 / put the former values "
+            "back to finish it, or remove that file to give it up: its contracts have no seats and do no harm",
+        )
 
-    stored = ask("keysetHashOf")
-    if stored == bytes(32):
-        return True
-    if stored == keyset.hash and to_checksum_address(ask("signerOf")) == keys.chain.address:
-        return False
-    raise Diverged(
-        f"席位 {keyset.seat} 已由其他密钥占用，或已停用",
-        detail_en=f"seat {keyset.seat} is there with other keys, or not active",
-        code="other-seat",
-        remedy="更换密钥请走轮换，不是接纳 / to change keys rotate them, do not admit",
-    )
+    def _overtaken(self, plan: Plan) -> Plan | None:
+        """The plan with new nonces from the first contract whose nonce went to something else, or None."""
+        mined = next_nonce(self._web3, plan.sender)
+        for index, nonce in enumerate(plan.nonces):
+            if nonce < mined and not self._is_there(plan, index):
+                return plan.moved(index, next_nonce(self._web3, plan.sender, with_pool=True))
+        return None
 
+    def _creations(self, plan: Plan) -> tuple[Creation, ...]:
+        found = []
+        for index, (name, address) in enumerate(zip(CONTRACTS, plan.addresses(), strict=True)):
+            there = self._is_there(plan, index)
+            with _reverting(name):
+                gas = 0 if there else gas_limit(self._web3, plan.sender, None, plan.creation_code(name))
+            found.append(Creation(contract=name, address=address, nonce=plan.nonces[index], there=there, gas=gas))
+        return tuple(found)
 
-def _created(sender: str, nonce: int) -> ChecksumAddress:
-    """The address of the contract that an account creates with this nonce (Yellow Paper §7)."""
-    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
-    item = number if len(number) == 1 and number[0] < 0x80 else bytes([0x80 + len(number)]) + number
-    body = b"\x94" + bytes.fromhex(sender[2:]) + item
-    return to_checksum_address(keccak(bytes([0xC0 + len(body)]) + body)[12:])
+    def _require_funds(self, plan: Plan) -> None:
+        cost = max_fee(self._web3) * sum(each.gas for each in self._creations(plan))
+        account = checksummed(plan.sender)
+        if self._web3.eth.get_balance(account) < cost and self._funder is not None:
+            self._funder(account)
+        if self._web3.eth.get_balance(account) < cost:
+            raise no_funds(account, cost)
 
+    def _create(self, plan: Plan) -> Plan:
+        """Sends what is missing until all of the plan, moved where need be, is there and confirmed. The plan so moved."""
+        for _ in range(_TRIES):
+            sent = self._send_missing(plan)
+            if self._all_mined(plan, sent) and self._confirmed(plan):
+                return plan
+            if (moved := self._overtaken(plan)) is not None:
+                plan = moved
+                write_plan(self._plan_file, plan)
+                with self._step(*_moved_remark(plan)):
+                    pass
+        raise not_mined()
 
-def _address(text: str) -> ChecksumAddress:
-    return to_checksum_address(text)
+    def _send_missing(self, plan: Plan) -> dict[str, bytes]:
+        """Sends the creations whose nonce is still to come; contract to transaction hash where the node gave one."""
+        mined = next_nonce(self._web3, plan.sender)
+        sent = {}
+        for name, address, nonce in zip(CONTRACTS, plan.addresses(), plan.nonces, strict=True):
+            if nonce < mined:
+                continue
+            with self._step(f"发送 {name}", f"sending {name}") as step, _reverting(name):
+                if (known := send(self._web3, self._signer, nonce, None, plan.creation_code(name))) is not None:
+                    sent[name] = known
+                step.note(address)
+        return sent
+
+    def _all_mined(self, plan: Plan, sent: dict[str, bytes]) -> bool:
+        """Waits until the plan's nonces are used; whether each has brought its contract. Raises Refused when a creation
+        that we sent has failed on chain, Unavailable when nothing is mined for long."""
+        with self._step("等待出块", "waiting for them to be mined") as step:
+            deadline = time.monotonic() + WAIT_SECONDS
+            while next_nonce(self._web3, plan.sender) <= plan.nonces[-1]:
+                if time.monotonic() > deadline:
+                    raise not_mined()
+                time.sleep(_POLL_SECONDS)
+            step.note(f"block {self._web3.eth.block_number}")
+        missing = [name for index, name in enumerate(CONTRACTS) if not self._is_there(plan, index)]
+        for name in missing:
+            if name in sent and self._failed(sent[name]):
+                raise _creation_failed(name, f"transaction 0x{sent[name].hex()}")
+        return not missing
+
+    def _failed(self, transaction: bytes) -> bool:
+        """Whether a transaction of ours is on chain without effect."""
+        try:
+            return self._web3.eth.get_transaction_receipt(HexBytes(transaction))["status"] == 0
+        except TransactionNotFound:
+            return False
+
+    def _confirmed(self, plan: Plan) -> bool:
+        """Waits for the confirmations; False when the chain was reorganised meanwhile, so that one has to look again."""
+        if self._terms.confirmations == 0:
+            return True
+        needed = self._terms.confirmations
+        with self._step(f"等待 {needed} 个区块确认", f"waiting for {needed} confirmations") as step:
+            seen = self._web3.eth.get_block("latest")
+            head, deadline = seen["number"], time.monotonic() + WAIT_SECONDS
+            while head < seen["number"] + needed:
+                if time.monotonic() > deadline:
+                    raise not_mined()
+                time.sleep(_POLL_SECONDS)
+                if (now := self._web3.eth.block_number) != head:
+                    head, deadline = now, time.monotonic() + WAIT_SECONDS
+                if self._hash(seen["number"]) != seen["hash"]:
+                    step.note("重组，重新核对 the chain was reorganised, looking again")
+                    return False
+            step.note(f"block {head}")
+        return all(self._is_there(plan, index) for index in range(len(CONTRACTS)))
+
+    def _hash(self, block: int) -> bytes | None:
+        """The hash of a block; None when the chain is shorter."""
+        try:
+            return bytes(self._web3.eth.get_block(block)["hash"])
+        except BlockNotFound:
+            return None
+
+    def _is_there(self, plan: Plan, index: int) -> bool:
+        wiring, name = plan.wiring(), CONTRACTS[index]
+        code = self._code(plan.addresses()[index])
+        return fault_of(load_artifact(name), code, wiring.immutables(name)) is None
+
+    def _code(self, address: str) -> bytes:
+        return bytes(self._web3.eth.get_code(checksummed(address)))
 
 
 @contextmanager
-def _node(url: str, timeout: float) -> Iterator[Web3]:
-    """A web3 client whose failures to reach the node are Unavailable."""
-    web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout}))
+def _reverting(contract: str) -> Iterator[None]:
+    """A creation that the node says would revert is Refused, with the contract's own error."""
     try:
-        yield web3
-    except requests.exceptions.RequestException as error:
-        raise Unavailable(
-            "链节点没有应答",
-            detail_en=f"the node did not answer: {type(error).__name__}",
-            code="node-down",
-            remedy="检查 LIANBAN_NODE_URL 与该节点 / check LIANBAN_NODE_URL and that node",
-        ) from None
+        yield
+    except ContractLogicError as error:
+        name = ContractAbi(load_artifact(contract).abi).error(str(error.data or "0x"))
+        raise _creation_failed(contract, name) from None
+
+
+def _creation_failed(contract: str, why: str) -> Refused:
+    return Refused(
+        f"无法创建 {contract}：{why}",
+        detail_en=f"{contract} cannot be created: {why}",
+        code="creation-failed",
+        remedy="核对节点的 EVM 版本（Prague）与燃料上限 / check the node's EVM version (Prague) and gas limits",
+    )
+
+
+def _moved_remark(plan: Plan) -> tuple[str, str]:
+    return (
+        f"计划的交易序号已被该账户的其他交易占用，改用 {plan.nonces[0]}–{plan.nonces[-1]}",
+        f"the account used a planned nonce for something else; now {plan.nonces[0]}-{plan.nonces[-1]}",
+    )

@@ -17,7 +17,10 @@ import httpx
 from orchestrator.devnet.anvil import open_node
 from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.case import Status
-from orchestrator.ledger.deploy import admit_seats, deploy
+from orchestrator.ledger.abi import ContractAbi
+from orchestrator.ledger.admission import admit_seats
+from orchestrator.ledger.artifacts import load_artifact
+from orchestrator.ledger.deploy import deploy
 from orchestrator.ledger.deployments import Deployment
 from orchestrator.ledger.poster import HeadPart, SheetPart
 from orchestrator.ledger.rpc import Rpc
@@ -54,6 +57,12 @@ def ask(url: str, method: str, *params: Any) -> Any:
     answer = httpx.post(url, json=body, trust_env=False).json()
     assert "error" not in answer, answer
     return answer["result"]
+
+
+def read(url: str, contract: str, address: str, name: str, *args: Any) -> tuple[Any, ...]:
+    """What a view function of one of our contracts answers."""
+    abi = ContractAbi(load_artifact(contract).abi)
+    return abi.result(name, str(ask(url, "eth_call", {"to": address, "data": abi.call(name, *args)}, "latest")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
