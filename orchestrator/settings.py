@@ -55,6 +55,12 @@ class Settings(BaseSettings):
     passphrase_file: Path = Field(default_factory=lambda given: given["data_dir"] / "passphrase", validate_default=True)
     """The file with the private keys' passphrase. Default: `data_dir/passphrase`, made on a devnet's first start."""
 
+    deployment_file: Path = Field(
+        default_factory=lambda given: given["data_dir"] / "deployment.json", validate_default=True
+    )
+    """Where the addresses of the contracts are kept: what `lianban deploy` wrote for the network. Default:
+    `data_dir/deployment.json`."""
+
     region: str = Field(default="110108", pattern=r"^[0-9]{6}$")
     """The region that this portal serves (GB/T 2260): only bindings of this region are offered."""
 
@@ -102,7 +108,7 @@ class Settings(BaseSettings):
     """Which face check the identity seat uses. `development` compares nothing and says so on every use; the profile
     `production` refuses it."""
 
-    @field_validator("data_dir", "keys_dir", "passphrase_file")
+    @field_validator("data_dir", "keys_dir", "passphrase_file", "deployment_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
@@ -185,11 +191,6 @@ class Settings(BaseSettings):
     def logs_dir(self) -> Path:
         """Where the services that we start write their logs."""
         return self.data_dir / "logs"
-
-    @property
-    def deployment_file(self) -> Path:
-        """Where the addresses of the contracts are kept."""
-        return self.data_dir / "deployment.json"
 
     def passphrase(self) -> str:
         """The passphrase of the private keys. A devnet makes one on its first start, readable by its owner alone.

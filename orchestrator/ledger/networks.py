@@ -49,7 +49,7 @@ class Network:
     chain_id: int | None
     """The chain id that the node must have. None, on a devnet: whatever it has the first time."""
     node_url: str | None
-    """JSON-RPC over HTTP; may hold a secret. None: the devnet's own Anvil."""
+    """JSON-RPC over HTTP; may hold a secret. None: the devnet's own Anvil, or not asked for."""
     account: Path
     """Folder with the key of the account that sends the transactions and pays for them."""
     council: str | None
@@ -64,23 +64,15 @@ class Network:
     """Where the addresses are written."""
 
 
-def load_network(name: str, settings: Settings) -> Network:
+def load_network(name: str, settings: Settings, *, needs_node: bool = True) -> Network:
     """The network of that name, or in the file of that name when it ends with `.yaml`.
 
-    Raises Invalid naming the first wrong field and what belongs there.
+    Whoever comes with a node of their own does not need the file's (`needs_node`). Raises Invalid naming the first wrong field and what belongs there.
     """
     file = Path(name) if name.endswith(".yaml") else NETWORKS / f"{name}.yaml"
     given = _parse(file)
-    node_url = settings.node_url if given.node == SETTINGS else _with_variables(given.node, file)
+    node_url = _node_url(given, settings, file) if needs_node else None
     chain_id = settings.chain_id if given.chain_id == SETTINGS else int(given.chain_id)
-    if node_url is None and given.chain_id != SETTINGS:
-        raise _wrong(
-            file,
-            "node",
-            "没有设置 LIANBAN_NODE_URL",
-            "LIANBAN_NODE_URL is not set",
-            "export LIANBAN_NODE_URL=https://…",
-        )
     return Network(
         name=file.stem,
         chain_id=chain_id,
@@ -183,6 +175,20 @@ def _parse(file: Path) -> _NetworkFile:
             remedy = _EXPECTED.get(field, "docs/deploy.md")
         zh, en, _ = explain(first, guide="docs/deploy.md")
         raise _wrong(file, field, zh, en, remedy) from None
+
+
+def _node_url(given: _NetworkFile, settings: Settings, file: Path) -> str | None:
+    if given.node != SETTINGS:
+        return _with_variables(given.node, file)
+    if settings.node_url is None and given.chain_id != SETTINGS:
+        raise _wrong(
+            file,
+            "node",
+            "没有设置 LIANBAN_NODE_URL",
+            "LIANBAN_NODE_URL is not set",
+            "export LIANBAN_NODE_URL=https://…",
+        )
+    return settings.node_url
 
 
 def _with_variables(url: str, file: Path) -> str:

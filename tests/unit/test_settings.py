@@ -115,3 +115,12 @@ def test_unknown_variables__misspelt__named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LIANBAN_NOD_URL", "http://n")
     monkeypatch.setenv("LIANBAN_NODE_URL", "http://n")
     assert unknown_variables() == ["LIANBAN_NOD_URL"]
+
+
+def test_load_settings__deployment_file__in_the_data_folder_unless_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().deployment_file == tmp_path / "var" / "deployment.json"
+    monkeypatch.setenv("LIANBAN_DEPLOYMENT_FILE", "deployments/consortium.json")
+    assert load_settings().deployment_file == tmp_path / "deployments" / "consortium.json"
