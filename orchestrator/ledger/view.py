@@ -181,6 +181,9 @@ class LedgerView:
                     await self._bring_into_force(state, log.block)
                     await self._apply(state, log)
             await self._bring_into_force(state, number)
+            for seat, log in state.announced.items():
+                if log.block >= state.next_block:  # told once; whose seat it is can still refuse it
+                    _log.warning("keys-announced", seat=seat, change=log.args["change"], block=log.args["fromBlock"])
             state.next_block = number + 1
             state.block_hash = newest["hash"]
         state.read_at = time.monotonic()

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from orchestrator.domain.canonical import from_hex, keccak, to_hex
 from orchestrator.domain.case import Status
@@ -183,6 +184,21 @@ async def test_seat__announced_keys_are_stopped_in_time__never_in_force(node_url
             await chain.council_sender.send("Consortium", "cancel", MARKET, 1)
         mine_to(chain, block + 1)
         assert await chain.view.seat(MARKET) == before
+
+
+async def test_refresh__keys_announced__told_once_and_only_while_still_to_come(node_url: str) -> None:
+    async with on_chain(node_url, "open-gallery") as chain:
+        keys, before = generate_seat_keys(), (await chain.view.seat(MARKET)).keyset
+        with capture_logs() as told:
+            block = await replace_keys(chain, "recover", MARKET, renewed(before, keys), keys, 1)
+            await chain.view.refresh()
+            await chain.view.refresh()
+            mine_to(chain, block)
+            await chain.view.refresh()
+            async with Rpc(chain.node_url) as rpc:
+                await LedgerView(rpc, chain.deployment).refresh()
+        warned = [each for each in told if each["event"] == "keys-announced"]
+        assert [(each["seat"], each["change"], each["block"]) for each in warned] == [(MARKET, 1, block)]
 
 
 async def test_seat__recovered_while_suspended__new_keys_and_still_silent(node_url: str) -> None:
