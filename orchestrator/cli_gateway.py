@@ -30,6 +30,8 @@ from orchestrator.scenarios import department_files
 from orchestrator.settings import Settings, load_settings
 
 RECORDS_FILE = "records.dsn"
+DEPARTMENT_FILE = "department.yaml"
+"""The department file of a department that does not ship, in its key folder."""
 KEYS = {"chain", "evidence", "request", "sealing"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -130,9 +132,16 @@ async def serve(settings: Settings, departments: list[str], port: int) -> None:
 
 async def open_seat(settings: Settings, view: LedgerView, name: str, store: str, files: dict[str, Path]) -> Seat:
     """A department's seat from its key folder, its department file and the additions in the data folder."""
-    if name not in files:
-        raise Invalid(field="departments", detail=f"没有部门 {name}", detail_en=f"there is no department {name}")
     folder = settings.keys_dir / name
+    own = folder / DEPARTMENT_FILE
+    document = own if own.exists() else files.get(name)
+    if document is None:
+        raise Invalid(
+            field="departments",
+            detail=f"没有部门 {name}",
+            detail_en=f"there is no department {name}",
+            remedy=f"核对 id;新部门在其密钥目录写 {DEPARTMENT_FILE} / check the id; a new one writes {DEPARTMENT_FILE}",
+        )
     records = folder / RECORDS_FILE
     if not records.exists():
         raise Invalid(
@@ -141,7 +150,7 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             detail_en=f"{name} has no connection file for its records",
             remedy=f"写入 {RECORDS_FILE},或运行 lianban seed / write it, or run lianban seed",
         )
-    adapters = AdapterFiles(name, files[name], settings.adapters_dir)
+    adapters = AdapterFiles(name, document, settings.adapters_dir)
     return Seat(
         keyset=(await view.seat_by_id(name)).keyset,
         keys=load_seat_keys(folder, settings.passphrase(), KEYS),
