@@ -123,7 +123,7 @@ def _new_signer(hands: Hands, fault: str) -> bytes:
     used = [*hands.machine.consortium.used]
     if fault == "used" and used:
         return hands.pick(used)
-    return bytes(20) if fault == "zero" else hands.machine.ring.new()
+    return bytes(20) if fault == "zero" else hands.new()
 
 
 def _new_signature(hands: Hands, fault: str, signer: bytes, *statement: Any) -> bytes:

@@ -74,8 +74,8 @@ def _batch(hands: Hands, size: int) -> tuple[tuple[Any, ...], list[set[int]]]:
     ahead: dict[bytes, Ahead] = {}
     everybody = set(hands.machine.consortium.seats)
     transitions, wanted = [], []
-    cases = [*ledger.cases]
-    open_cases = [case_id for case_id, case in ledger.cases.items() if MOVES[case.status]]
+    cases = [case_id for case_id in ledger.cases if case_id not in hands.reserved]
+    open_cases = [case_id for case_id in cases if MOVES[ledger.cases[case_id].status]]
     favourite = hands.pick([number for number, one in bindings.items() if hands.can_sign(one.approvers)] or [0])
     for _ in range(size):
         fault = hands.fault(*CASE_FAULTS) if hands.chance(0.75) else ""

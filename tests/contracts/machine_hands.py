@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from machine import Act, Machine
+from machine_chain import CHAIN_ID
 from machine_heads import Log
 from machine_keys import malleated
 from model_base import NOBODY
@@ -32,6 +33,8 @@ class Hands:
         """(seat, valid until, covered transitions, signature, block) of sheets that were sent."""
         self.dossiers: dict[bytes, tuple[tuple[str, bytes, bytes], tuple[bytes, ...]]] = {}
         """By root, an entry and its proof."""
+        self.reserved: set[bytes] = set()
+        """Cases that are left alone."""
         self.replays: list[Act] = []
         """Acts that were played, to be played again."""
         self.stale: list[bytes] = []
@@ -89,12 +92,17 @@ class Hands:
         """The seat's key that will be in force in the next block, whatever its standing; a fresh one for an unknown seat."""
         record = self.machine.consortium.seats.get(seat)
         signer = record.keys_at(self.machine.clock.block + 1).signer if record else NOBODY
-        return self.machine.ring.new() if signer == NOBODY else signer
+        return self.new() if signer == NOBODY else signer
 
     # Signing
 
-    def sign(self, signer: bytes, contract: str, struct: str, *values: Any) -> bytes:
-        return self.machine.ring.sign(signer, self.machine.contracts[contract].address, struct, *values)
+    def new(self) -> bytes:
+        """The address of a fresh key."""
+        return self.machine.ring.new()
+
+    def sign(self, signer: bytes, contract: str, struct: str, *values: Any, chain_id: int = CHAIN_ID) -> bytes:
+        where = self.machine.contracts[contract].address
+        return self.machine.ring.sign(signer, where, struct, *values, chain_id=chain_id)
 
     def sign_for(self, seat: int, contract: str, struct: str, *values: Any) -> bytes:
         """By the seat's present key."""
@@ -106,17 +114,19 @@ class Hands:
         kind = self.pick(WRONG_SIGNATURES)
         if kind == "another key":
             others = [self.signer(one) for one in self.machine.consortium.seats]
-            other = self.pick([one for one in others if one != signer] or [ring.new()])
+            other = self.pick([one for one in others if one != signer] or [self.new()])
             return self.sign(other, contract, struct, *values)
         if kind == "another statement":
             return self.sign(signer, contract, struct, *self.altered(values))
         if kind == "another chain":
-            return ring.sign(signer, contracts[contract].address, struct, *values, chain_id=rng.randrange(1, 2**32))
+            return self.sign(signer, contract, struct, *values, chain_id=rng.randrange(1, 2**32))
         if kind == "another contract":
             return self.sign(signer, self.pick([name for name in contracts if name != contract]), struct, *values)
         if kind == "seen" and ring.signatures.said:
             return self.pick([*ring.signatures.said][-200:])
         signature = self.sign(signer, contract, struct, *values)
+        if len(signature) != 65:
+            return signature
         match kind:
             case "bit":
                 place = rng.randrange(65 * 8)

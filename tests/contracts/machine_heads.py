@@ -109,7 +109,7 @@ def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, .
             source = log.fork(rng.random(), rng.randrange(log.first, max(at, log.first + 1)))
             source.append(max(at - source.size, 0) + rng.randrange(1, 9))
             hands.logs[seat].append(source)
-            start = at if fault == "fork" else rng.randrange(max(log.first, 1), source.size)
+            start = at if fault == "fork" else rng.randrange(max(log.first, 1), source.size + 1)
             old, new, proof = source.head(start), source.head(), source.consistency(start)
         case "from before":
             old, proof = log.head(earlier), log.consistency(earlier)

@@ -73,16 +73,15 @@ def _in_source(source: str) -> Iterator[Patch]:
     yield from _returns(source)
     for match in re.finditer(r"\bonlyOwner\b", source):
         yield (*match.span(), f"`onlyOwner` of `{_function(source, match.start())}` dropped", "")
-    for match in re.finditer(r"^ *(_require\w+\([^;]*\));", source, re.MULTILINE):
+    for match in re.finditer(r"^ *(_require\w+\([^;]*\);)", source, re.MULTILINE):
         yield (*match.span(1), f"`{_short(match.group(1))}` dropped in `{_function(source, match.start())}`", "")
-    for match in re.finditer(r"^ *(revert \w+\([^;]*\));", source, re.MULTILINE):
+    for match in re.finditer(r"^ *(revert \w+\([^;]*\);)", source, re.MULTILINE):
         before = source[: match.start()].rstrip()
         if not before.endswith(")") and not _guarded(before):
             yield (*match.span(1), f"`{_short(match.group(1))}` dropped", "")
-    memory = r"(_used\[\w+\] = true|_bound\[\w+\] = true|terms\.live = false|terms\.byAll &= by|\+\+changeCount)"
+    memory = r"_used\[\w+\] = true;|_bound\[\w+\] = true;|terms\.live = false;|terms\.byAll &= by;|\+\+(?=changeCount)"
     for match in re.finditer(memory, source):
-        text = "changeCount" if match.group().startswith("++") else ""
-        yield (*match.span(), f"`{match.group()}` dropped", text)
+        yield (*match.span(), f"`{match.group()}` dropped in `{_function(source, match.start())}`", "")
     if moves := re.search(r"uint256 constant MOVES = ", source):
         for before in STATUSES:
             for after in STATUSES:
