@@ -150,3 +150,59 @@ def test_check__prefill_from_what_the_scenario_does_not_have__named(tmp_path: Pa
     result = run("check", file)
     assert result.exit_code == 2
     assert "no subject role or question q.handled_bi" in " ".join(result.output.split())
+
+
+# ---- diff
+
+
+def gallery_with(folder: Path, old: str, new: str) -> Path:
+    file = folder / "open-gallery.yaml"
+    text = GALLERY.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), "utf-8")
+    return file
+
+
+def difference(*arguments: object) -> Result:
+    from orchestrator.cli_publish import app
+
+    return CliRunner().invoke(app, ["diff", *(str(argument) for argument in arguments)])
+
+
+def test_diff__two_files__changes_by_section_in_both_languages_with_departments_named(tmp_path: Path) -> None:
+    result = difference(GALLERY, gallery_with(tmp_path, "max_age: 7d", "max_age: 8d"))
+    assert result.exit_code == 0, result.output
+    assert "向部门核验的数据及依据 · What departments are asked, and on which basis" in result.output
+    assert "由海淀区住房和城乡建设委员会〔housing-construction〕提供" in result.output
+    assert "原 7 天" in result.output
+    assert "now 8 days" in result.output
+    assert "Who plays which role" not in result.output
+
+
+def test_diff__text_alone__told_as_such(tmp_path: Path) -> None:
+    result = difference(GALLERY, gallery_with(tmp_path, "en: Open a gallery", "en: Open an art gallery"))
+    assert "仅文字 · wording only" in result.output
+    assert "“Open a gallery” → “Open an art gallery”" in result.output
+
+
+def test_diff__same_file__no_difference() -> None:
+    result = difference(GALLERY, GALLERY)
+    assert (result.exit_code, "没有差别 · no difference" in result.output) == (0, True)
+
+
+def test_diff__other_binding__who_plays_what(tmp_path: Path) -> None:
+    before = FOLDER / "bindings" / "haidian.yaml"
+    after = tmp_path / "binding.yaml"
+    after.write_text(
+        before.read_text("utf-8").replace("market-supervision: haidian-m", "market-supervision: xicheng-m")
+    )
+    result = difference(GALLERY, GALLERY, "--binding", after, "--binding-before", before)
+    assert "席位分工 · Who plays which role" in result.output
+    assert "数据提供〔market-supervision〕由 海淀区市场监督管理局 改为 xicheng-market-supervision" in result.output
+
+
+def test_diff__faulty_file_or_unknown_version__said(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("id: x", "utf-8")
+    assert difference(GALLERY, bad).exit_code == 2
+    assert difference(GALLERY, tmp_path / "none.yaml").exit_code == 2
