@@ -12,10 +12,18 @@ import pytest
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
+from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.question import Question
 from tests.support.commands import Said, lianban
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def case(world: World) -> str:
+    """A case that two departments have approved."""
+    return str((await world.settled("gallery-leased-passes"))["id"])
 
 
 async def outside(world: World, folder: Path, *arguments: Any) -> Said:
@@ -33,9 +41,8 @@ async def outside(world: World, folder: Path, *arguments: Any) -> Said:
 
 
 async def test_ledger_case__approved_by_two__history_and_signers_confirmed_without_a_key(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, case: str
 ) -> None:
-    case = (await world.settled("gallery-leased-passes"))["id"]
     said = await outside(world, tmp_path, "case", case)
     assert said.code == 0, said.text
     assert "已批准 approved" in said.text
@@ -46,8 +53,9 @@ async def test_ledger_case__approved_by_two__history_and_signers_confirmed_witho
     assert not (tmp_path / "keys").exists()
 
 
-async def test_ledger_case__signer_suspended_since__still_by_the_key_of_its_day(world: World, tmp_path: Path) -> None:
-    case = (await world.settled("gallery-leased-passes"))["id"]
+async def test_ledger_case__signer_suspended_since__still_by_the_key_of_its_day(
+    world: World, tmp_path: Path, case: str
+) -> None:
     settings, context = world.cluster.settings, world.runtime.context
     _, _, number = await world.on_chain(case)
     lead = (await context.view.binding(number)).approvers[0]
@@ -74,9 +82,8 @@ async def test_ledger_case__nobody_has_it__said_so(world: World, tmp_path: Path)
 
 
 async def test_ledger_dossier__mandate_answer_verdict_credential__each_found_and_nothing_else(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, case: str
 ) -> None:
-    case = (await world.settled("gallery-passes"))["id"]
     portal = f"{world.cluster.portal}/api/v1/cases/{case}"
     dossier = (await world.http.get(f"{portal}/dossier", headers=world.auditor)).json()
     documents = (await world.http.get(f"{portal}/documents", headers=world.auditor)).json()
@@ -112,33 +119,34 @@ async def test_ledger_dossier__mandate_answer_verdict_credential__each_found_and
 
 
 async def test_ledger_head__anybody_anchors_what_the_seat_has_signed__and_proves_entries_under_it(
-    world: World, tmp_path: Path, data_dir: Path
+    world: World, tmp_path: Path, data_dir: Path, case: str
 ) -> None:
-    await world.settled("gallery-passes")
-    seat = (await world.runtime.context.view.seat_by_id("beijing-public-security")).number
+    context = world.runtime.context
+    police = await context.view.seat_by_id("beijing-public-security")
+    seat = police.number
     said = await outside(world, tmp_path, "entry", seat, 0)
     assert said.code == 0, said.text
     assert re.search(r'"question":"0x[0-9a-f]{64}"', said.text)
 
-    # Questions that were asked since the last batch stand in the log, and in no anchored head.
-    async with world.applied("gallery-passes") as (client, case, _):
-        for _ in range(200):
-            said = await outside(world, tmp_path, "head", seat)
-            assert said.code == 0, said.text
-            if "extends the other" in said.text:
-                break
-        anchored = await lianban(data_dir, "ledger", "head", seat, "--anchor")
-        assert anchored.code == 0, anchored.text
-        await client.settled(case, timeout=60)
-    size = max(map(int, re.findall(r"present (\d+)", anchored.text)))
+    # A question that no batch follows stands in the log, and in no anchored head.
+    documents = await world.http.get(f"{world.cluster.portal}/api/v1/cases/{case}/documents", headers=world.auditor)
+    mandate = documents.json()["mandates"][0]
+    item = next(each["item"] for each in peek_jws(mandate)[1]["evidence"] if each["seat"] == seat)
+    asked = Question(mandate=jws_hash(mandate), item=item, index=0, purpose="decide")
+    await context.gateways.ask(police, [asked], [mandate])
+    ahead = await outside(world, tmp_path, "head", seat)
+    assert (ahead.code, "extends the other" in ahead.text) == (0, True), ahead.text
+    size = int(re.findall(r"present (\d+)", ahead.text)[0])
+    assert (await outside(world, tmp_path, "entry", seat, size - 1)).code == 1
+    anchored = await lianban(data_dir, "ledger", "head", seat, "--anchor")
+    assert (anchored.code, "已锚定 · anchored" in anchored.text) == (0, True), anchored.text
     assert (await outside(world, tmp_path, "entry", seat, size - 1)).code == 0
-    said = await outside(world, tmp_path, "entry", seat, 10**9)
-    assert said.code == 1, said.text
+    again = await lianban(data_dir, "ledger", "head", seat, "--anchor")
+    assert (again.code, "the same" in again.text) == (0, True), again.text
 
 
 async def test_ledger_entry__gateway_of_another_department__not_in_this_log(world: World, tmp_path: Path) -> None:
     view = world.runtime.context.view
-    await world.settled("gallery-passes")
     police = await view.seat_by_id("beijing-public-security")
     other = await view.seat_by_id("haidian-market-supervision")
     said = await outside(world, tmp_path, "entry", police.number, 0, "--gateway", other.keyset.endpoint)
