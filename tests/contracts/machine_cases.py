@@ -47,8 +47,8 @@ def settlement(hands: Hands) -> Act:
     """A batch with sheets and sometimes heads."""
     rng = hands.rng
     size = rng.choices([0, rng.randrange(1, 5), rng.randrange(5, 13), rng.randrange(13, 48)], [1, 24, 10, 2])[0]
-    if hands.chance(0.004):
-        size = rng.choice([255, 256, 257, 300])
+    if hands.chance(0.008):
+        size = rng.choice([256, 256, 257, 300])
     transitions, wanted = _batch(hands, size)
     sheets = _sheets(hands, transitions, wanted)
     heads: list[Any] = []

@@ -17,6 +17,8 @@ from model_consortium import ACTIVE
 
 VETO_BLOCKS = (1, 2, 3, 5, 5, 8, 8, 20)
 MOST_REPLAYS = 300
+AGAIN = 15
+"""So many old acts are sent again in one block."""
 SWEEP = 40
 """After so many steps the keys of all blocks are compared, not only of some."""
 
@@ -181,6 +183,16 @@ class Game:
         names = [*STEPS]
         self.step(rng.choices(names, [STEPS[name][0] for name in names])[0], rng)
 
+    def finish(self) -> None:
+        """I4: everything that was ever sent is sent again, by anybody, and the whole past is compared. Raises Breach."""
+        hands = self.hands
+        waiting = [
+            Act(hands.pick([act.by, hands.actor()]), act.contract, act.function, act.arguments) for act in hands.replays
+        ]
+        for place in range(0, len(waiting), AGAIN):
+            self.auditor.observe(self.machine.play(*waiting[place : place + AGAIN]))
+        self.machine.look([*self.machine.everything(), *self.machine.past()])
+
     def _active(self) -> list[int]:
         machine = self.machine
         return [
@@ -218,6 +230,7 @@ def play_game(node: Node, compiled: Compiled, actors: Sequence[bytes], seed: obj
         rng = random.Random(f"steps {seed}")
         for _ in range(steps):
             game.any_step(random.Random(rng.getrandbits(64)))
+        game.finish()
     except Breach as problem:
         problem.add_note(f"seed {seed!r}, step {tally.steps - began}")
         raise

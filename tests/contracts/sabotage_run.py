@@ -93,7 +93,7 @@ def attempt(sabotage: Sabotage) -> Result:
     with open_chain() as node:
         try:
             actors = open_actors(node, compiled)
-            for plan in (MAKE_TEST, NIGHTLY):
+            for plan in (MAKE_TEST,) if sabotage.what in EXPLAINED else (MAKE_TEST, NIGHTLY):
                 for seed in range(plan.games):
                     play_game(node, compiled, actors, seed, plan.steps, tally)
         except Breach as problem:
