@@ -59,11 +59,11 @@ def describe(outlook: Outlook, terms: Terms, block_seconds: float) -> list[str]:
         council += "  ! 此处没有合约,只是一个账户 · no contract is there, only an account"
     lines = [
         "演练,什么也不发送 · dry run, nothing is sent",
-        f"链 chain          {outlook.chain_id}",
-        f"账户 account      {outlook.sender}  余额 balance {_ether(outlook.balance)}",
-        f"理事会 council    {council}",
-        f"否决期 veto       {terms.veto_blocks} 个区块 blocks ≈ {span(terms.veto_blocks * block_seconds)}",
-        f"确认 confirmations {terms.confirmations}",
+        f"链 chain: {outlook.chain_id}",
+        f"账户 account: {outlook.sender}  余额 balance {_ether(outlook.balance)}",
+        f"理事会 council: {council}",
+        f"否决期 veto: {terms.veto_blocks} 个区块 blocks ≈ {span(terms.veto_blocks * block_seconds)}",
+        f"确认 confirmations: {terms.confirmations} 个区块 blocks ≈ {span(terms.confirmations * block_seconds)}",
         *(f"· {zh} · {en}" for zh, en in outlook.remarks),
     ]
     if (there := outlook.deployment) is not None:
@@ -78,7 +78,7 @@ def describe(outlook: Outlook, terms: Terms, block_seconds: float) -> list[str]:
         *lines,
         f"将发送 {sending} 笔交易 · {sending} transactions would be sent:",
         *(_creation(each) for each in outlook.creations),
-        f"燃料价 gas price  {price}; 费用至多 cost at most {_ether(outlook.cost)}",
+        f"燃料价 gas price: {price}; 费用至多 cost at most {_ether(outlook.cost)}",
         *(["! 余额不足 · the balance is too low"] if outlook.balance < outlook.cost else []),
     ]
 

@@ -6,6 +6,7 @@ the installation's settings (`LIANBAN_…`), as the devnet does.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -91,15 +92,19 @@ def load_network(name: str, settings: Settings, *, needs_node: bool = True) -> N
 
 
 def _settings_or_number(value: Any) -> Any:
-    if value == SETTINGS or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
+    if value == SETTINGS or (_is_number(value) and 0 < value < math.inf):
         return value
     raise ValueError(f"应为正数或 {SETTINGS} / a positive number or the word {SETTINGS} is expected")
 
 
 def _settings_or_whole(value: Any) -> Any:
-    if isinstance(value, float):
-        raise ValueError(f"应为整数或 {SETTINGS} / a whole number or the word {SETTINGS} is expected")
-    return _settings_or_number(value)
+    if value == SETTINGS or (_is_number(value) and isinstance(value, int) and value > 0):
+        return value
+    raise ValueError(f"应为正整数或 {SETTINGS} / a positive whole number or the word {SETTINGS} is expected")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _council(value: Any) -> Any:
