@@ -26,7 +26,7 @@ from orchestrator.council.decisions import (
     read_council,
 )
 from orchestrator.council.desk import Desk, account_at, at_desk, passphrase
-from orchestrator.council.effects import STANDINGS, foresee
+from orchestrator.council.effects import STANDINGS
 from orchestrator.council.node import open_client
 from orchestrator.council.proposals import read_proposal, write_proposal
 from orchestrator.council.safe import create_safe
@@ -53,7 +53,9 @@ def seats() -> None:
     async def show(desk: Desk) -> None:
         registry = desk.registry
         tell_council(registry, read_council(desk.client, registry))
-        table = Table(title=f"区块 block {registry.block} · 否决期 veto {registry.veto_blocks}", title_justify="left")
+        table = Table(
+            title=f"区块 block {registry.block} · 否决期 veto {registry.veto_blocks} 块 blocks", title_justify="left"
+        )
         for heading in ("席位 seat", "部门 department", "现状 standing", "落地 bindings", "待生效的变更 announced"):
             table.add_column(heading, overflow="fold")
         for number, seat in sorted(registry.seats.items()):
@@ -124,7 +126,7 @@ def show(file: ProposalFile) -> None:
             tell_title(proposal)
         else:
             check_office(proposal, desk.registry)
-            tell_effect(await foresee(proposal.act, desk.registry, desk.rpc, proposal.safe))
+            tell_effect(await desk.foresee(proposal.act, proposal.safe))
         tell_count(proposal, safe, counted)
 
     at_desk(look)
@@ -150,7 +152,7 @@ def sign(
         check_office(proposal, desk.registry)
         account = account_at(desk.settings, key, passphrase_file)
         check_signer(proposal, safe, account)
-        tell_effect(await foresee(proposal.act, desk.registry, desk.rpc, proposal.safe))
+        tell_effect(await desk.foresee(proposal.act, proposal.safe))
         if account.address in proposal.signatures:
             typer.echo(f"✓ {account.address} 已签过 / has signed already")
         else:
@@ -190,7 +192,7 @@ def carry_out(file: ProposalFile, key: Key = None, passphrase_file: PassphraseFi
         if counted.progress is not Progress.EXECUTED:
             check_open(proposal, safe, counted)
             check_office(proposal, desk.registry)
-            effect = await foresee(proposal.act, desk.registry, desk.rpc, proposal.safe)
+            effect = await desk.foresee(proposal.act, proposal.safe)
             payer = desk.payer() if key is None else account_at(desk.settings, key, passphrase_file)
             fund(desk.settings.require_node_url(), payer.address, timeout=desk.settings.rpc_timeout)
             execute(desk.client, proposal, safe, counted, payer)

@@ -25,7 +25,6 @@ from orchestrator.council.acts import (
 from orchestrator.council.agreements import read_agreement
 from orchestrator.council.decisions import read_council
 from orchestrator.council.desk import Desk, account_at, at_desk
-from orchestrator.council.effects import foresee
 from orchestrator.council.proposals import propose, write_proposal
 from orchestrator.council.safe import SafeState, checked_address
 from orchestrator.council.telling import confirm, tell_effect
@@ -176,7 +175,7 @@ def _decide(
         taking_over = isinstance(act, TakeOver)
         safe = read_council(desk.client, registry, taking_over=taking_over)
         council = safe.address if safe else str(registry.offered_to if taking_over else registry.owner)
-        tell_effect(await foresee(act, registry, desk.rpc, council))
+        tell_effect(await desk.foresee(act, council))
         if dry_run:
             return
         if safe is None:

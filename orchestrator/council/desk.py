@@ -11,8 +11,9 @@ from typing import TypeVar
 from eth_utils.address import to_checksum_address
 from safe_eth.eth import EthereumClient
 
-from orchestrator.council.acts import GiveKeys, KeysKind
+from orchestrator.council.acts import Act, GiveKeys, HandOver, KeysKind
 from orchestrator.council.agreements import Agreement
+from orchestrator.council.effects import Effect, foresee
 from orchestrator.council.node import open_client
 from orchestrator.council.registry import Registry, read_registry
 from orchestrator.council.safe import read_safe
@@ -57,6 +58,12 @@ class Desk:
             raise _wrong_agreement("change", "给出之后席位又公告过变更", "is from before another change of the seat")
         return agreement.act()
 
+    async def foresee(self, act: Act, council: str) -> Effect:
+        """What an act of `council` would change, as `effects.foresee`."""
+        safe = read_safe(self.client, act.to) if isinstance(act, HandOver) else None
+        heir = (safe.threshold, len(safe.owners)) if safe else None
+        return await foresee(act, self.registry, self.rpc, council, heir)
+
     def heir(self, address: str) -> str:
         """An address that can take the council over. Raises Refused for a contract that is no Safe, and for the council."""
         if address == self.registry.owner:
@@ -94,7 +101,7 @@ def at_desk(action: Callable[[Desk], Awaitable[_Value]]) -> _Value:
                     code="wrong-chain",
                 )
             async with Rpc(url, timeout=settings.rpc_timeout) as rpc:
-                view = LedgerView(rpc, deployment)
+                view = LedgerView(rpc, deployment, watches=False)
                 registry = await read_registry(rpc, view)
                 return await action(Desk(settings=settings, rpc=rpc, view=view, client=client, registry=registry))
 

@@ -83,8 +83,9 @@ class Effect:
     points: tuple[Point, ...]
 
 
-async def foresee(act: Act, registry: Registry, rpc: Rpc, council: str) -> Effect:
-    """What the act would change if `council` did it now; simulated against the node.
+async def foresee(act: Act, registry: Registry, rpc: Rpc, council: str, heir: tuple[int, int] | None = None) -> Effect:
+    """What the act would change if `council` did it now; simulated against the node. For handing over to a Safe, `heir` is
+    how many of how many must sign there.
 
     Raises Invalid for a seat that there is not, Refused when the contract would refuse it or it would leave a seat without
     keys.
@@ -98,7 +99,10 @@ async def foresee(act: Act, registry: Registry, rpc: Rpc, council: str) -> Effec
     except Reverted as error:
         raise explained(error.data) from None
     zh, en = title(act)
-    return Effect(zh=zh, en=en, points=tuple(_points(act, registry)))
+    points = [*_points(act, registry)]
+    if isinstance(act, HandOver) and act.to != NOBODY:
+        points.append(_heir(heir))
+    return Effect(zh=zh, en=en, points=tuple(points))
 
 
 def _points(act: Act, registry: Registry) -> Iterator[Point]:
@@ -224,7 +228,11 @@ def _cancellation(seat: RegisteredSeat) -> Iterator[Point]:
 
 def _ownership(act: HandOver | TakeOver, registry: Registry) -> Iterator[Point]:
     if isinstance(act, TakeOver):
-        yield _point("change", f"理事会:{registry.owner} → {registry.offered_to}", "the council changes as shown")
+        yield _point(
+            "change",
+            f"理事会:{registry.owner} → {registry.offered_to}",
+            f"council: {registry.owner} → {registry.offered_to}",
+        )
         yield _point("when", "执行的那笔交易起,立即", "at once, from the transaction that executes it")
         yield _point(
             "stops", "原理事会自此不能再作任何决定;其未执行的提案作废", "the old council decides nothing any more"
@@ -240,6 +248,21 @@ def _ownership(act: HandOver | TakeOver, registry: Registry) -> Iterator[Point]:
             "only once the other side has executed take-over; until then the present council decides, and can withdraw",
         )
     yield _point("stays", "所有席位、密钥、落地与办件都不变", "all seats, keys, bindings and cases stay as they are")
+
+
+def _heir(heir: tuple[int, int] | None) -> Point:
+    if heir is None:
+        return _point(
+            "mind",
+            "对方是单一账户:接任后,凭它一把密钥即可作任何决定",
+            "that is a single account: once it has taken over, its one key decides everything",
+        )
+    need, members = heir
+    return _point(
+        "mind",
+        f"对方是 Safe,{members} 名成员中须 {need} 名签署",
+        f"that is a Safe: {need} of its {members} owners must sign",
+    )
 
 
 def _naming(namings: Sequence[Naming], number: int, *, stops: bool) -> Iterator[Point]:
