@@ -52,10 +52,12 @@ class _State:
 class LedgerView:
     """`ChainView` over one deployment through one node."""
 
-    def __init__(self, rpc: Rpc, deployment: Deployment, *, max_age: float = 1.0) -> None:
+    def __init__(self, rpc: Rpc, deployment: Deployment, *, max_age: float = 1.0, watches: bool = True) -> None:
+        """A view that `watches` tells in the log of keys that are announced; a command that shows them itself does not."""
         self._rpc = rpc
         self.deployment = deployment
         self._max_age = max_age
+        self._watches = watches
         self._abi = {name: ContractAbi(load_artifact(name).abi) for name in CONTRACTS}
         self._state = _State(next_block=deployment.block)
         self._lock = asyncio.Lock()
@@ -182,7 +184,7 @@ class LedgerView:
                     await self._apply(state, log)
             await self._bring_into_force(state, number)
             for seat, log in state.announced.items():
-                if log.block >= state.next_block:  # told once; whose seat it is can still refuse it
+                if self._watches and log.block >= state.next_block:  # told once; whose seat it is can still refuse it
                     _log.warning("keys-announced", seat=seat, change=log.args["change"], block=log.args["fromBlock"])
             state.next_block = number + 1
             state.block_hash = newest["hash"]
