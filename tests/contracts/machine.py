@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from machine_chain import Contract, Node, kind_of
+from machine_chain import Contract, Node
 from machine_keys import Ring
 from model import CaseLedger
 from model_base import AnyOf, Clock, Reverted, Signatures
@@ -20,6 +20,8 @@ from model_consortium import Consortium
 
 from orchestrator.domain.canonical import keccak
 
+View = tuple[str, str, tuple[Any, ...]]
+"""Contract, function and arguments."""
 ACTORS = 4
 """Whoever sends: the first is the council at the beginning."""
 NAMES = ("Consortium", "Catalog", "CaseLedger")
@@ -171,8 +173,8 @@ class Machine:
         self.catalog = Catalog(addresses[1], self.clock, self.signatures, self.consortium)
         self.ledger = CaseLedger(addresses[2], self.clock, self.signatures, self.catalog)
         self.models = {"Consortium": self.consortium, "Catalog": self.catalog, "CaseLedger": self.ledger}
-        self._expected: dict[tuple[str, str, tuple[Any, ...]], tuple[Any, bytes]] = {}
-        self._calls: dict[tuple[str, str, tuple[Any, ...]], bytes] = {}
+        self._expected: dict[View, tuple[Any, bytes]] = {}
+        self._words: dict[View, bytes] = {}
         self._flush()
         self.blocks = [self.clock.block]
         """Blocks in which something happened."""
@@ -309,18 +311,20 @@ class Machine:
 
     # Looking
 
-    def look(self, views: Iterable[tuple[str, str, tuple[Any, ...]]]) -> None:
+    def look(self, views: Iterable[View]) -> None:
         """Compares views (contract, function, arguments) with the model's. Raises Breach."""
-        views = list(views)
+        groups: dict[tuple[str, str], list[View]] = {}
+        alone: list[View] = []
+        for view in views:
+            if self.contracts[view[0]].functions[view[1]].by_words:
+                groups.setdefault(view[:2], []).append(view)
+            else:
+                alone.append(view)
+        asked = [self._group(contract, function, members) for (contract, function), members in groups.items()]
+        views = [*(view for members in groups.values() for view in members), *alone]
         self.tally.views += len(views)
-        parts = [self._call(view) for view in views]
-        offsets, behind = [], 32 * len(parts)
-        for part in parts:
-            offsets.append(behind.to_bytes(32, "big"))
-            behind += len(part)
-        words = (32).to_bytes(32, "big") + len(parts).to_bytes(32, "big")
-        probe = self.compiled.probe.functions["look"]
-        seen = self.node.call(self.actors[-1], probe.hash[:4] + words + b"".join(offsets) + b"".join(parts))[64:]
+        survey = self.compiled.probe.functions["survey"].calldata((asked, [self._call(view) for view in alone]))
+        seen = self.node.call(self.actors[-1], survey)[64:]
         expected = b"".join(self._expect(view) for view in views)
         if seen == expected:
             return
@@ -333,17 +337,21 @@ class Machine:
                     f"{contract}.{function}{arguments} is not {model} at block {self.clock.block}",
                 )
 
-    def _call(self, view: tuple[str, str, tuple[Any, ...]]) -> bytes:
-        known = self._calls.get(view)
-        if known is None:
-            contract, function, arguments = view
-            target = self.contracts[contract]
-            known = _CALL.encode((target.address, target.functions[function].calldata(arguments)))
-            if not function.startswith("verify"):
-                self._calls[view] = known
-        return known
+    def _group(self, contract: str, function: str, views: list[View]) -> tuple[bytes, bytes, int, bytes]:
+        target = self.contracts[contract]
+        entry = target.functions[function]
+        known = self._words
+        for view in views:
+            if view not in known:
+                known[view] = entry.calldata(view[2])[4:]
+        return target.address, entry.hash[:4], len(entry.inputs), b"".join(known[view] for view in views)
 
-    def _expect(self, view: tuple[str, str, tuple[Any, ...]]) -> bytes:
+    def _call(self, view: View) -> tuple[bytes, bytes]:
+        contract, function, arguments = view
+        target = self.contracts[contract]
+        return target.address, target.functions[function].calldata(arguments)
+
+    def _expect(self, view: View) -> bytes:
         contract, function, arguments = view
         values = getattr(self.models[contract], function)(*arguments)
         known = self._expected.get(view)
@@ -354,12 +362,10 @@ class Machine:
             self._expected[view] = (values, seen)
         return seen
 
-    def everything(self, sample: int = 12) -> list[tuple[str, str, tuple[Any, ...]]]:
+    def everything(self, sample: int = 12) -> list[View]:
         """Every view of everything that is known and of some that is not, past blocks by a sample of that many."""
         now, consortium, catalog = self.clock.block, self.consortium, self.catalog
-        views: list[tuple[str, str, tuple[Any, ...]]] = [
-            ("Consortium", name, ()) for name in ("owner", "pendingOwner", "vetoBlocks")
-        ]
+        views: list[View] = [("Consortium", name, ()) for name in ("owner", "pendingOwner", "vetoBlocks")]
         seats = [*consortium.seats, self.rng.randrange(256)]
         for seat in seats:
             views += [("Consortium", name, (seat,)) for name in _OF_SEAT]
@@ -376,7 +382,7 @@ class Machine:
             views += [("CaseLedger", "caseOf", (case,)), ("CaseLedger", "statusOf", (case,))]
         return views
 
-    def past(self) -> list[tuple[str, str, tuple[Any, ...]]]:
+    def past(self) -> list[View]:
         """The keys and standings of all seats in all blocks in which something happened, and in those around."""
         blocks = sorted({near for block in self.blocks for near in (block - 1, block, block + 1)})
         return [
@@ -399,7 +405,6 @@ MUTABLE = {
 _OF_SEAT = ("seatOf", "signerOf", "keysetHashOf", "announcedOf", "changeCount", "keysOf", "standingsOf")
 _AT_BLOCK = ("signerAt", "keysetHashAt", "standingAt")
 _EDGES = (0, 2**64, 2**256 - 1)
-_CALL = kind_of({"type": "tuple", "components": [{"type": "address"}, {"type": "bytes"}]})
 
 
 def _invariant(faults: Sequence[tuple[str, tuple[Any, ...]]]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from machine import Act
-from machine_heads import View, heads_of
+from machine import Act, View
+from machine_heads import heads_of
 from model import APPROVED, MOVES, REFUSED, RETURNED, dossier_leaf
 from model_base import ZERO
 

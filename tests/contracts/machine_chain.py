@@ -194,6 +194,8 @@ class Entry:
         self.outputs = [kind_of(one) for one in entry.get("outputs", [])]
         self.indexed = [bool(one.get("indexed")) for one in entry.get("inputs", [])]
         self.types = [one.name for one in self.inputs]
+        self.by_words = bool(self.inputs) and not any(kind.dynamic or kind.name[0] == "(" for kind in self.inputs)
+        """Whether each argument is a word."""
         self.hash = keccak(f"{self.name}({','.join(self.types)})".encode())
 
     def calldata(self, arguments: Sequence[Any]) -> bytes:

@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from logs import GrowingLog
+from machine import View
 
 if TYPE_CHECKING:
     from machine_hands import Hands
 
-View = tuple[str, str, tuple[Any, ...]]
 HEAD_FAULTS = (
     *("stale", "again", "conflict", "conflict", "fork", "fork", "fork of before", "from before", "from elsewhere"),
     *(
