@@ -14,12 +14,14 @@ from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.gateway.definitions import retirement
 from orchestrator.gateway.policy import POLICY_FILE, PolicyFile
 from orchestrator.gateway.proposals import record_retirement
+from orchestrator.gateway.querylog import require_head
 from orchestrator.gateway.records import Records
 from orchestrator.gateway.seat import AdapterFiles, Seat
 from orchestrator.gateway.server import create_app
 from orchestrator.gateway.store import Store, prepare_stores
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
+from orchestrator.ledger.proofs import Proofs
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
@@ -118,16 +120,26 @@ async def _retire(
 
 
 async def serve(settings: Settings, departments: list[str], port: int) -> None:
-    """Serves until the process is told to end. Raises Invalid for a department without seat, keys or records."""
+    """Serves until the process is told to end. Raises Invalid for a department without seat, keys or records, Diverged for
+    one whose store is not that of its log."""
     stores = prepare_stores(settings.require_database_url(), departments)
     async with Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc:
         view = LedgerView(rpc, require_deployment(settings.deployment_file))
         files = {path.stem: path for path in department_files()}
         seats = [await open_seat(settings, view, name, stores[name], files) for name in departments]
+        await asyncio.gather(*(_check_log(seat, Proofs(rpc, view)) for seat in seats))
         config = uvicorn.Config(
             create_app(seats, view), host=settings.host, port=port, log_config=None, access_log=False
         )
         await uvicorn.Server(config).serve()
+
+
+async def _check_log(seat: Seat, proofs: Proofs) -> None:
+    """Raises Diverged when the seat's store is not the one whose log is anchored on chain."""
+    anchored = await proofs.anchored(seat.number)
+    if anchored is not None:
+        await seat.store.open()
+        await require_head(seat.store, anchored)
 
 
 async def open_seat(settings: Settings, view: LedgerView, name: str, store: str, files: dict[str, Path]) -> Seat:

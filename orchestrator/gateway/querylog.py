@@ -15,10 +15,11 @@ from fastapi import APIRouter
 
 from orchestrator.database import Row
 from orchestrator.domain.canonical import sha256, to_hex
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Diverged, Invalid
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import NONCE, Store, StoredMandate, replayed, store_down
 from orchestrator.protocol.querylog import (
+    Head,
     LogTree,
     Place,
     entry,
@@ -141,6 +142,22 @@ async def read_tree(
             raise _no_such("index")
         wanted.update(nodes_for_inclusion(index, at))
     return LogTree(at, _nodes(await store.rows(_NODES, _columns(sorted(wanted), 2))))
+
+
+async def require_head(store: Store, head: Head) -> None:
+    """Raises Diverged unless the store's log is the one whose head that is, as far as that goes: a store that lost entries,
+    or was begun anew for a seat that has a log, could only fork it."""
+    try:
+        root = (await read_tree(store, head.size)).root()
+    except Invalid:
+        root = None
+    if root != head.root:
+        raise Diverged(
+            f"席位 {head.seat} 的存储没有链上所存的日志(至 {head.size} 条)",
+            detail_en=f"the store of seat {head.seat} does not hold the log that is anchored, up to entry {head.size}",
+            code="log-lost",
+            remedy="恢复或接收该席位原有的存储 / restore the seat's store, or take over the one it had (docs/council.md)",
+        )
 
 
 async def batches_of(store: Store, places: Sequence[int]) -> dict[int, str]:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from orchestrator.database import ensure_databases
 from orchestrator.domain.canonical import sha256, to_hex
-from orchestrator.domain.errors import Invalid, Refused, Unavailable
-from orchestrator.gateway.querylog import Asked, Logged, append, read_tree
+from orchestrator.domain.errors import Diverged, Invalid, Refused, Unavailable
+from orchestrator.gateway.querylog import Asked, Logged, append, read_tree, require_head
 from orchestrator.gateway.store import MIGRATIONS, Store, StoredMandate, prepare_stores, store_name
 from orchestrator.protocol.querylog import (
     EMPTY_ROOT,
+    Head,
     LogTree,
     entry,
     leaf_hash,
@@ -107,6 +108,24 @@ def test_append__any_batches__equal_to_a_log_in_memory(stores: NewStore, sizes: 
         await store.close()
 
     asyncio.run(run())
+
+
+async def test_require_head__log_goes_on_from_it__nothing_said(store: Store) -> None:
+    roots = {
+        logged.tree.size: logged.tree.root() for logged in [await append(store, batch(*some(5))) for _ in range(3)]
+    }
+    for size, root in roots.items():
+        await require_head(store, Head(seat=3, size=size, root=root))
+
+
+@pytest.mark.parametrize("entries", [0, 4, 5, 9])
+async def test_require_head__log_is_another_or_lost_entries__diverged(store: Store, entries: int) -> None:
+    if entries:
+        await append(store, batch(*some(entries)))
+    with pytest.raises(Diverged) as caught:
+        await require_head(store, Head(seat=3, size=5, root=secrets.token_bytes(32)))
+    assert caught.value.code == "log-lost"
+    assert caught.value.remedy
 
 
 async def test_append__many_at_once_through_two_pools__one_line(store: Store) -> None:
