@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import { Catalog } from "../../contracts/Catalog.sol";
+import { IConsortium } from "../../contracts/interfaces/IConsortium.sol";
+import { Binding, PublishedVersion } from "../../contracts/types/Scenarios.sol";
+import { both, either, signedBy, symbols, typed, world } from "./Cheats.sol";
+import { AnySigners } from "./Stubs.sol";
+
+/// @notice I3 in the Catalog: what any one call, by anyone, at any time, leaves of a version and of a binding.
+/// @dev Signatures and names in the call have 65 bytes, a binding in it one approver and one provider; seats and all other
+///      values are symbolic.
+/// @custom:halmos --default-bytes-lengths 65 --array-lengths signatures={2,3,4},approvers=1,providers=1
+contract BindingCheck {
+    AnySigners private _signers;
+    Catalog private _catalog;
+    bytes32 private _version;
+
+    function setUp() public {
+        _signers = new AnySigners();
+        _catalog = new Catalog(IConsortium(address(_signers)));
+        symbols.enableSymbolicStorage(address(_signers));
+        _version = symbols.createBytes32("version");
+        _catalog.publish("bookshop", _version, symbols.createBytes32("texts"), 1, _signature());
+        _catalog.bind(_bindingOf(1, 2, 3, 4), _signatures(4));
+    }
+
+    function check_anything__version_and_binding_there__I3(address sender, uint256 time) external {
+        _afterAnything(sender, time);
+    }
+
+    function check_anything__binding_retired__never_live_again(address sender, uint256 time) external {
+        _catalog.retire(1, 3, _signature());
+        _afterAnything(sender, time);
+        (, bool live) = _catalog.bindingOf(1);
+        assert(!live);
+    }
+
+    /// @dev A binding goes live only with a signature of every seat that it names.
+    function check_bind__any_seats__every_one_signed(
+        uint8 identity,
+        uint8 operator,
+        uint8 approver,
+        uint8 provider,
+        uint8 count
+    ) external {
+        Binding memory binding = _bindingOf(identity, operator, approver, provider);
+        bytes[] memory signatures = _signatures(count == 2 ? 2 : count == 3 ? 3 : 4);
+
+        uint40 number = _catalog.bind(binding, signatures);
+
+        assert(number == 2);
+        bytes32 digest = typed(address(_catalog), _structHash(binding));
+        assert(_oneIsBy(identity, digest, signatures));
+        assert(_oneIsBy(operator, digest, signatures));
+        assert(_oneIsBy(approver, digest, signatures));
+        assert(_oneIsBy(provider, digest, signatures));
+        assert(identity != operator);
+    }
+
+    /// @dev I4 in the Catalog: the same signed binding is not made twice.
+    function check_bind__the_same_again__refused(uint8 identity, uint8 operator, uint8 approver, uint8 provider)
+        external
+    {
+        world.assume(both(identity < operator, both(operator < approver, approver < provider)));
+        Binding memory binding = _bindingOf(identity, operator, approver, provider);
+        _catalog.bind(binding, _signatures(4));
+
+        (bool ok,) = address(_catalog).call(abi.encodeCall(Catalog.bind, (binding, _signatures(4))));
+
+        assert(!ok);
+    }
+
+    function _afterAnything(address sender, uint256 time) private {
+        bytes memory data = symbols.createCalldata("Catalog");
+        world.warp(time);
+        PublishedVersion memory version = _catalog.versionOf(_version);
+        (Binding memory binding, bool live) = _catalog.bindingOf(1);
+        bytes32 terms = _terms();
+
+        world.prank(sender);
+        (bool ok,) = address(_catalog).call(data);
+        world.assume(ok);
+
+        PublishedVersion memory versionNow = _catalog.versionOf(_version);
+        assert(keccak256(bytes(versionNow.scenario)) == keccak256(bytes(version.scenario)));
+        assert(versionNow.publisher == version.publisher);
+        bool amended = both(bytes4(data) == Catalog.amendTexts.selector, versionNow.revision == version.revision + 1);
+        assert(either(amended, both(versionNow.texts == version.texts, versionNow.revision == version.revision)));
+        (Binding memory bindingNow, bool liveNow) = _catalog.bindingOf(1);
+        assert(keccak256(abi.encode(bindingNow)) == keccak256(abi.encode(binding)));
+        assert(_terms() == terms);
+        assert(either(liveNow == live, both(live, bytes4(data) == Catalog.retire.selector)));
+        assert(_catalog.bindingCount() >= 1);
+    }
+
+    function _terms() private view returns (bytes32) {
+        (uint256 approvers, uint8 lead, bool known,) = _catalog.termsOf(1);
+        return keccak256(abi.encode(approvers, lead, known));
+    }
+
+    function _bindingOf(uint8 identity, uint8 operator, uint8 approver, uint8 provider)
+        private
+        view
+        returns (Binding memory binding)
+    {
+        binding.version = _version;
+        binding.region = uint32(symbols.createUint256("region"));
+        (binding.identity, binding.operator) = (identity, operator);
+        (binding.approvers, binding.providers) = (new uint8[](1), new uint8[](1));
+        (binding.approvers[0], binding.providers[0]) = (approver, provider);
+        binding.validUntil = uint64(symbols.createUint256("validUntil"));
+    }
+
+    function _structHash(Binding memory binding) private pure returns (bytes32) {
+        bytes32 typeHash = keccak256(
+            "Binding(bytes32 version,uint32 region,uint8 identity,uint8 operator,uint8[] approvers,uint8[] providers,uint64 validUntil)"
+        );
+        bytes32 approvers = keccak256(abi.encode(uint256(binding.approvers[0])));
+        bytes32 providers = keccak256(abi.encode(uint256(binding.providers[0])));
+        return keccak256(
+            abi.encode(
+                typeHash,
+                binding.version,
+                binding.region,
+                binding.identity,
+                binding.operator,
+                approvers,
+                providers,
+                binding.validUntil
+            )
+        );
+    }
+
+    function _oneIsBy(uint8 seat, bytes32 digest, bytes[] memory signatures) private view returns (bool found) {
+        for (uint256 i; i < signatures.length; ++i) {
+            found = either(found, signedBy(_signers.signerOf(seat), digest, signatures[i]));
+        }
+    }
+
+    function _signatures(uint256 count) private pure returns (bytes[] memory signatures) {
+        signatures = new bytes[](count);
+        for (uint256 i; i < count; ++i) {
+            signatures[i] = _signature();
+        }
+    }
+
+    function _signature() private pure returns (bytes memory) {
+        return symbols.createBytes(65, "signature");
+    }
+}
