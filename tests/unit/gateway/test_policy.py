@@ -61,6 +61,15 @@ def test_word__by_scenario_role_and_region__as_written(
     assert policy.push_days == 10
 
 
+def test_load__example_of_the_docs__reads(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "department.md").read_text("utf-8")
+    (example,) = [block for block in text.split("```") if block.startswith("yaml\nsign:")]
+    policy = Policy.load(written(tmp_path, example.removeprefix("yaml")))
+    words = [policy.word(name, {"provider"}, HAIDIAN) for name in ("open-gallery", "real-estate-registration")]
+    assert words == ["auto", "ask"]
+    assert policy.word("enterprise-establishment", {"approver"}, HAIDIAN) == "ask"
+
+
 @pytest.mark.parametrize("word", ["auto", "ask", "never"])
 def test_word__one_for_all_or_for_the_others__counts(word: Any) -> None:
     assert Policy(sign=word).word("anything", {"approver"}, HAIDIAN) == word
