@@ -51,6 +51,8 @@ ORIGINS: dict[Origin, tuple[str, str]] = {
     Origin.SUCCESSION: ("承接", "succession"),
 }
 
+_MOST_LISTED = 8
+
 _ROLES = {
     "identity": ("身份认证", "identity", "授权书自此不再被接受", "its mandates are no longer accepted"),
     "operator": ("受理运行", "operator", "其核验请求不再得到应答", "its questions are no longer answered"),
@@ -271,11 +273,11 @@ def _naming(namings: Sequence[Naming], number: int, *, stops: bool) -> Iterator[
     if not namings:
         yield _point("stops", "没有落地写有该席位,办件不受影响", "no binding names the seat: no case is affected")
         return
-    listed = ", ".join(scenarios[:6]) + (" …" if len(scenarios) > 6 else "")
+    listed, numbers = _some(scenarios), _some([str(each.binding.number) for each in namings])
     yield _point(
         "stops",
-        f"{len(namings)} 个落地({live} 个在用)、{len(scenarios)} 个场景写有该席位:{listed}",
-        f"bindings that name the seat: {len(namings)} (live: {live}), scenarios: {len(scenarios)}",
+        f"{len(namings)} 个落地({live} 个在用)、{len(scenarios)} 个场景写有该席位:{listed};落地号 {numbers}",
+        f"bindings that name the seat: {len(namings)} (live: {live}), scenarios: {len(scenarios)}; bindings {numbers}",
     )
     if not stops:
         return
@@ -283,6 +285,11 @@ def _naming(namings: Sequence[Naming], number: int, *, stops: bool) -> Iterator[
         name_zh, name_en, zh, en = _ROLES[role]
         count = sum(role in _roles(each, number) for each in namings)
         yield _point("stops", f"{name_zh}({count} 个落地):{zh}", f"{name_en} (bindings: {count}): {en}")
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first few of a list."""
+    return ", ".join(texts[:_MOST_LISTED]) + (" …" if len(texts) > _MOST_LISTED else "")
 
 
 def _roles(naming: Naming, number: int) -> list[str]:

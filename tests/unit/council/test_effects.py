@@ -51,7 +51,7 @@ async def test_foresee__suspend__standing_bindings_and_what_stops() -> None:
     assert "部门3" in words(effect, "who")
     stops = words(effect, "stops")
     assert "2 个落地(1 个在用)、1 个场景" in stops
-    assert "open-gallery" in stops
+    assert "open-gallery;落地号 1, 2" in stops
     assert "牵头审批(2 个落地)" in stops
     assert "数据提供(2 个落地)" in stops
     assert "身份认证" not in stops
