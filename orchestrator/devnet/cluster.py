@@ -167,11 +167,13 @@ def _admit(settings: Settings, steps: Steps, alone: Collection[str]) -> dict[str
     with steps.step("部署合约并接纳席位", "deploying the contracts, admitting the seats") as step:
         node = settings.require_node_url()
         council = chain_account(settings.keys_dir / "council", passphrase)
+        network = load_network(DEVNET, settings)
         deployment = deploy(
             node,
             council,
             settings.deployment_file,
-            veto_blocks=load_network(DEVNET, settings).veto_blocks,
+            veto_blocks=network.veto_blocks,
+            council=network.council,
             chain_id=settings.chain_id,
         )
         for name in ("poster", "publisher"):

@@ -37,13 +37,13 @@ from orchestrator.ledger.transactions import (
     open_chain,
     send,
 )
+from orchestrator.ledger.verification import FRESH, code_at, verify
 from orchestrator.ledger.wiring import Wiring, fault_of
 from orchestrator.protocol.keyset import SigningAccount
 
 _TRIES: Final = 5
 """How often creations are sent anew because the account or the chain moved under us."""
 _POLL_SECONDS: Final = 0.1
-_FRESH = "换一个数据目录重新开始，或恢复该链的数据 / begin in a new data folder, or restore that chain's data"
 
 
 class Noting(Protocol):
@@ -157,7 +157,7 @@ class Deployer:
             sender=self._signer.address,
             balance=self._web3.eth.get_balance(checksummed(self._signer.address)),
             council=self._council,
-            council_is_contract=bool(self._code(self._council)),
+            council_is_contract=bool(code_at(self._web3, self._council)),
             max_fee=max_fee(self._web3),
             deployment=found,
             creations=() if plan is None else self._creations(plan),
@@ -211,23 +211,22 @@ class Deployer:
                 f"部署文件 {self._file.name} 属于链 {there.chain_id}，节点在链 {chain_id}",
                 detail_en=f"{self._file.name} is of chain {there.chain_id}, the node is on {chain_id}",
                 code="wrong-chain",
-                remedy=_FRESH,
+                remedy=FRESH,
             )
-        self._verify(
-            Wiring(
-                chain_id=chain_id,
-                consortium=there.consortium,
-                catalog=there.catalog,
-                ledger=there.ledger,
-                veto_blocks=self._terms.veto_blocks,
-            )
+        wiring = Wiring(
+            chain_id=chain_id,
+            consortium=there.consortium,
+            catalog=there.catalog,
+            ledger=there.ledger,
+            veto_blocks=self._terms.veto_blocks,
         )
+        verify(self._web3, wiring, self._council)
         return there
 
     def _verified(self, plan: Plan) -> Deployment:
         with self._step("核对链上代码、接线与所有者", "verifying code, wiring and owner on chain"):
             wiring = plan.wiring()
-            self._verify(wiring)
+            verify(self._web3, wiring, self._council)
         return Deployment(
             chain_id=plan.chain_id,
             consortium=wiring.consortium,
@@ -235,50 +234,6 @@ class Deployer:
             ledger=wiring.ledger,
             block=plan.block,
         )
-
-    def _verify(self, wiring: Wiring) -> None:
-        """Raises Diverged unless the chain has exactly our contracts there, so wired, and owned by the council."""
-        for name in CONTRACTS:
-            address = wiring.address(name)
-            fault = fault_of(load_artifact(name), self._code(address), wiring.immutables(name))
-            if fault is None:
-                continue
-            if fault.kind == "absent":
-                raise Diverged(
-                    f"{address} 处没有 {name}，该链可能已重新开始",
-                    detail_en=f"there is no {name} at {address}: the chain may have been begun anew",
-                    code="no-code",
-                    remedy=_FRESH,
-                )
-            if fault.kind == "foreign":
-                raise Diverged(
-                    f"{address} 处的代码不是本版本的 {name}",
-                    detail_en=f"the code at {address} is not this release's {name}",
-                    code="other-code",
-                    remedy="用部署它的那个版本；或换一个数据目录重新部署 / "
-                    "use the release that deployed it, or deploy anew in a new data folder",
-                )
-            raise Diverged(
-                f"{address} 处的 {name} 接线不同：{fault.immutable} 为 {fault.found}，应为 {fault.expected}",
-                detail_en=f"the {name} at {address} is wired otherwise: {fault.immutable} is {fault.found}, "
-                f"expected {fault.expected}",
-                code="other-wiring",
-                remedy="部署后不可更改：更正部署文件或网络文件，或另行部署 / "
-                "it is fixed for ever: correct the deployment file or the network file, or deploy anew elsewhere",
-            )
-        if (owner := self._owner(wiring.consortium)) != self._council:
-            raise Diverged(
-                f"该联盟的所有者为 {owner}，应为 {self._council}",
-                detail_en=f"the consortium's owner is {owner}, expected {self._council}",
-                code="other-council",
-                remedy="若理事会已移交，把新地址写入网络文件的 council / "
-                "if the council handed over, write its new address into the network file, field council",
-            )
-
-    def _owner(self, consortium: str) -> str:
-        abi = ContractAbi(load_artifact("Consortium").abi)
-        answer = self._web3.eth.call({"to": checksummed(consortium), "data": HexBytes(abi.call("owner"))})
-        return checksummed(abi.result("owner", "0x" + bytes(answer).hex())[0])
 
     def _plan(self, chain_id: int) -> tuple[Plan, tuple[tuple[str, str], ...]]:
         """The stored plan if it is this one, moved where the account has overtaken it; else a new one. With remarks.
@@ -424,11 +379,8 @@ class Deployer:
 
     def _is_there(self, plan: Plan, index: int) -> bool:
         wiring, name = plan.wiring(), CONTRACTS[index]
-        code = self._code(plan.addresses()[index])
+        code = code_at(self._web3, plan.addresses()[index])
         return fault_of(load_artifact(name), code, wiring.immutables(name)) is None
-
-    def _code(self, address: str) -> bytes:
-        return bytes(self._web3.eth.get_code(checksummed(address)))
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_load_network__example__refused_until_its_council_is_filled_in(tmp_path:
     filled = tmp_path / "filled.yaml"
     filled.write_text(text, encoding="utf-8")
     network = load_network(str(filled), load_settings(node_url="http://node:8545"))
-    assert network.veto_blocks * network.block_seconds == 14 * 86_400  # as its comment says
+    assert network.veto_blocks * network.block_seconds == 7 * 86_400  # as its comment says
 
 
 def test_load_network__no_such_name__says_which_there_are() -> None:
