@@ -20,7 +20,7 @@ from machine_hands import Hands
 from machine_heads import heads_of
 from machine_steps import Game
 from model import ACCEPTED, APPROVED, MOVES, REFUSED, RETURNED, REVOKED, WITHDRAWN
-from model_base import NOBODY
+from model_consortium import REMOVED
 
 from orchestrator.domain.canonical import keccak
 
@@ -183,7 +183,7 @@ def _answer(game: Game, held: set[bytes], goal: Goal) -> None:
             change
             and keys[1] in held
             and signer not in held
-            and consortium.standingAt(seat, game.machine.clock.block)[0] != 3
+            and consortium.standingAt(seat, game.machine.clock.block)[0] != REMOVED
         ):
             signature = hands.sign(signer, "Consortium", "Veto", seat, change)
             vetoes.append(Act(hands.actor(), "Consortium", "veto", (seat, change, signature)))
@@ -320,8 +320,9 @@ def _takeover(game: Game, seat: int) -> Goal:
         return [suspend, replace] if thief.chance(0.3) else [replace]
 
     def reached() -> bool:
-        [signer] = consortium.signerAt(seat, game.machine.clock.block + 10)
-        return signer not in (NOBODY, present)
+        [keys] = consortium.keysOf(seat)
+        [standing] = consortium.standingAt(seat, game.machine.clock.block)
+        return standing != REMOVED and keys[-1][1] != present
 
     return Goal("take a seat over", "I1", [{present}], press, reached)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.devnet.anvil import find_anvil
+from orchestrator.devnet.lifetime import die_with_parent
 from orchestrator.devnet.ports import free_port
 from orchestrator.domain.canonical import keccak
 
@@ -105,6 +107,7 @@ def open_chain() -> Iterator[Node]:
             ],
             cwd=folder,
             env={"HOME": folder},
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
         try:
             deadline = time.monotonic() + _START_SECONDS

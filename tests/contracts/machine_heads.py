@@ -138,8 +138,8 @@ def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, .
         case "zero":
             new, proof = (0, rng.randbytes(32)), []
     signer = hands.signer(seat)
-    by = hands.wrong if fault == "signature" else hands.sign
-    signature = by(signer, "CaseLedger", "Head", seat, *new)
+    unsigned = fault == "signature" or (fault and hands.chance(0.15))
+    signature = (hands.wrong if unsigned else hands.sign)(signer, "CaseLedger", "Head", seat, *new)
     old_root = old[1] if hands.chance(0.97) else old[1][:26] + rng.randbytes(6)
     return (seat, old[0], old_root, *new, tuple(proof), signature), not fault
 

@@ -1,6 +1,6 @@
 """Plays the stateful tests against contracts that lack one check each, and demands that each lack is noticed.
 
-    .venv/bin/python tests/contracts/sabotage_run.py [--only TEXT] [--workers N] [--list]
+    .venv/bin/python tests/contracts/sabotage_run.py [--only TEXT] [--workers N] [--day] [--list]
 
 writes the table of `docs/ledger-evidence.md` and fails when a sabotage survives that `EXPLAINED` does not explain.
 """
@@ -11,13 +11,14 @@ import argparse
 import json
 import multiprocessing
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from machine import Breach, Compiled, Tally, open_actors
 from machine_chain import open_chain
-from machine_steps import MAKE_TEST, NIGHTLY, play_game
+from machine_steps import MAKE_TEST, NIGHTLY, Plan, play_game
 from sabotage import Sabotage, sabotages
 
 from orchestrator.domain.canonical import canonical, sha256
@@ -83,8 +84,17 @@ def _compiled(sources: dict[str, dict[str, str]], path: str, name: str) -> dict[
     return {"abi": found["abi"], "bytecode": "0x" + found["bytecode"]}
 
 
-def attempt(sabotage: Sabotage) -> Result:
-    """Plays the games of `make test` and then those of the night until one notices."""
+def by_day(sabotage: Sabotage) -> Result:
+    """Plays the games of `make test` until one notices."""
+    return _attempt(sabotage, (MAKE_TEST,))
+
+
+def by_night(sabotage: Sabotage) -> Result:
+    """Plays the games of `make test` and then those of the night until one notices. Not for one that nothing can notice."""
+    return _attempt(sabotage, (MAKE_TEST,) if sabotage.what in EXPLAINED else (MAKE_TEST, NIGHTLY))
+
+
+def _attempt(sabotage: Sabotage, plans: Sequence[Plan]) -> Result:
     try:
         compiled = build(sabotage)
     except Invalid as problem:
@@ -93,7 +103,7 @@ def attempt(sabotage: Sabotage) -> Result:
     with open_chain() as node:
         try:
             actors = open_actors(node, compiled)
-            for plan in (MAKE_TEST,) if sabotage.what in EXPLAINED else (MAKE_TEST, NIGHTLY):
+            for plan in plans:
                 for seed in range(plan.games):
                     play_game(node, compiled, actors, seed, plan.steps, tally)
         except Breach as problem:
@@ -134,6 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="sabotage_run.py")
     parser.add_argument("--only", default="", help="只做名称含此文字的 / only those whose place or name contains this")
     parser.add_argument("--workers", type=int, default=2, help="并行数 / how many at once")
+    parser.add_argument("--day", action="store_true", help="只到 make test 的步数 / no more steps than make test plays")
     parser.add_argument("--list", action="store_true", help="只列出 / only list them")
     options = parser.parse_args()
     chosen = [one for one in sabotages() if options.only in f"{one.file}:{one.line} {one.what}"]
@@ -145,14 +156,14 @@ def main() -> int:
     build(None)
     results = []
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        for result in pool.imap(attempt, chosen):
+        for result in pool.imap(by_day if options.day else by_night, chosen):
             results.append(result)
             place = f"{result.sabotage.file}:{result.sabotage.line}"
             print(
                 f"{place} {result.sabotage.what}: {result.verdict} after {result.steps} {result.detail[:100]}",
                 flush=True,
             )
-    if not options.only:
+    if not options.only and not options.day:
         write(table(results, time.monotonic() - began))
     return 1 if any(one.verdict == "SURVIVED" for one in results) else 0
 
