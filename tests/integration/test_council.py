@@ -171,7 +171,7 @@ def test_hand_over__safe_to_safe__both_ends_decide(office: Office) -> None:
     office.decide(file, (0, 1, 2))
     assert office.registry().owner == new
     said = office.refused(1, "council", "sign", pending, "--key", first[0], "--yes")
-    assert "不是该联盟的理事会" in said
+    assert f"不是该联盟的理事会(现为 {new})" in said
     office.decide(office.proposed("suspend", lead(office)), (0, 1, 2))
 
 
