@@ -4,6 +4,7 @@ of a binding."""
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.proposal import Proposal
 from orchestrator.protocol.sheet import retirement_digest
 from orchestrator.scenarios import department_files
 from orchestrator.settings import Settings, load_settings
@@ -78,20 +80,26 @@ def retire(
     without an officer.
     """
     settings = load_settings()
-    transaction, recorded = asyncio.run(_retire(settings, number, department, account))
+    transaction, told = asyncio.run(_retire(settings, number, department, account))
     typer.echo(f"✓ {number} {transaction}")
-    if recorded is not None:
+    if isinstance(told, LianbanError):
         typer.echo(
-            f"! 网关存储未记录({recorded.detail});请在 policy.yaml 中把该场景改为 ask 或 never"
-            f" / not on record at the gateway ({recorded.detail_en}): say ask or never for the scenario in policy.yaml",
+            f"! 网关存储未记录({told.detail});请在 policy.yaml 中把该场景改为 ask 或 never"
+            f" / not on record at the gateway ({told.detail_en}): say ask or never for the scenario in policy.yaml",
+            err=True,
+        )
+    elif told is not None:
+        typer.echo(
+            f"! 此前为同一版本、地区签出的签名最迟可用至 {told:%Y-%m-%d %H:%M %Z};其间若再次落地,再运行一次即可"
+            f" / signatures given before may be used until then: should it be bound again meanwhile, run this again",
             err=True,
         )
 
 
 async def _retire(
     settings: Settings, number: int, department: str, account: Path | None
-) -> tuple[str, LianbanError | None]:
-    """The transaction, and what kept the gateway's store from recording it."""
+) -> tuple[str, datetime | LianbanError | None]:
+    """The transaction, and what the gateway's store said: until when older signatures count, or why it was not told."""
     passphrase, node = settings.passphrase(), settings.require_node_url()
     folder = settings.keys_dir / department
     keys = load_seat_keys(folder, passphrase, {"chain"})
@@ -101,22 +109,29 @@ async def _retire(
         seat, binding = await view.seat_by_id(department), await view.binding(number)
         if seat.number not in binding.named:
             raise Refused("该落地未涉及本部门", detail_en="the binding does not name this department", code="not-named")
-        proposal = await retirement(binding, seat.number, view)
         digest = retirement_digest(view.domain("Catalog"), number, seat.number)
+        # First the gateway is told: it must not sign the same again as soon as this one has ended.
+        told = await _record(settings, department, await retirement(binding, seat.number, view), digest)
         await asyncio.to_thread(fund, node, carrier.address)
         signature = keys.chain.sign_hash(digest)
         transaction = await Sender(rpc, view, carrier).send("Catalog", "retire", number, seat.number, signature)
+    return transaction, told
+
+
+async def _record(
+    settings: Settings, department: str, proposal: Proposal, digest: bytes
+) -> datetime | LianbanError | None:
+    """What came of telling the store; a department leaves even when its database is down."""
     try:
         dsn = await asyncio.to_thread(prepare_stores, settings.require_database_url(), [department])
         store = Store(dsn[department], connections=1)
         await store.open()
         try:
-            await record_retirement(proposal, digest, store)
+            return await record_retirement(proposal, digest, store)
         finally:
             await store.close()
     except LianbanError as error:
-        return transaction, error
-    return transaction, None
+        return error
 
 
 async def serve(settings: Settings, departments: list[str], port: int) -> None:

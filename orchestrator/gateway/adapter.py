@@ -1,8 +1,8 @@
 """A department's adapter: its tables, and how each claim of its evidence types is computed from them, all as data.
 
 The files are described in `docs/adapter.md`. SQL in them runs under a role that can only read; this module checks the
-shape and writes out the two shorthands (`$name(…)`, `$date(…)`), it does not parse SQL. `Records.check` has the
-database itself check every statement.
+shape, refuses words that do more than read, and writes out the two shorthands (`$name(…)`, `$date(…)`). `Records.check`
+has the database itself check every statement.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.domain.catalogue import (
     ClaimType,
@@ -26,54 +26,11 @@ from orchestrator.domain.catalogue import (
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.names import DOTS, SPACES
 from orchestrator.domain.shape import explain
-from orchestrator.domain.texts import Text
-
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
-SqlType = Annotated[
-    str, StringConstraints(pattern=r"^((char|varchar)\(\d+\)|numeric\(\d+,\d+\)|integer|bigint|date|text|boolean)$")
-]
+from orchestrator.gateway.layout import Record, Table, check_references
+from orchestrator.gateway.reads import what_writes
 
 _GUIDE = "docs/adapter.md"
 _SHORTHAND = re.compile(r"\$(name|date)\(([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?)\)")
-
-
-class Column(BaseModel):
-    """One column of a department's table."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    type: SqlType
-    comment: str
-
-
-class Table(BaseModel):
-    """One table of a department, as far as it is read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: Mapping[Identifier, Column] = Field(min_length=1)
-    key: tuple[Identifier, ...] = ()
-    """Columns that are unique together."""
-    indexes: tuple[tuple[Identifier, ...], ...] = ()
-    """Other columns that rows are looked up by."""
-
-    @model_validator(mode="after")
-    def _columns_exist(self) -> Self:
-        for column in {*self.key, *(name for index in self.indexes for name in index)}:
-            if column not in self.columns:
-                raise ValueError(f"没有列 {column} / there is no column {column}")
-        return self
-
-
-class Record(BaseModel):
-    """A kind of record that a department keeps, in one table or several."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Text
-    quality: Text | None = None
-    """What is known to be missing or late in it."""
-    tables: Mapping[Identifier, Table] = Field(min_length=1)
 
 
 class SqlClaim(ClaimType):
@@ -103,8 +60,10 @@ class SqlEvidence(EvidenceType):
                     if asked
                     else f"{place}:不向部门询问,不得有 SQL / {place}: SQL is given, but nobody is asked"
                 )
-            if ";" in re.sub(r"'[^']*'", "", text):
-                raise ValueError(f"{place}:只能是一个表达式,不带分号 / {place}: one expression, without a semicolon")
+            if wrong := what_writes(text):
+                raise ValueError(
+                    f"{place}:只能是一个查询表达式,不能有 {wrong} / {place}: one expression that reads, without {wrong}"
+                )
         return self
 
 
@@ -126,11 +85,31 @@ class Adapter(BaseModel):
             for record in evidence.records:
                 if record not in self.records:
                     raise ValueError(f"{evidence.id}:没有记录 {record} / {evidence.id}: there is no record {record}")
+            check_references({name: table for name, (_, table) in self.fetched(evidence).items()})
         return self
 
     def tables(self) -> dict[str, Table]:
-        """All tables by name."""
-        return {name: table for record in self.records.values() for name, table in record.tables.items()}
+        """The tables in the department's own PostgreSQL, by name."""
+        return {
+            name: table
+            for record in self.records.values()
+            if record.source is None
+            for name, table in record.tables.items()
+        }
+
+    def fetched(self, evidence: EvidenceType) -> dict[str, tuple[str, Table]]:
+        """The tables that an evidence type has in other sources: name of the source and table, by name of the table."""
+        records = [self.records[name] for name in dict.fromkeys(evidence.records)]
+        return {
+            name: (record.source, table)
+            for record in records
+            if record.source is not None
+            for name, table in record.tables.items()
+        }
+
+    def sources(self) -> set[str]:
+        """Names of the sources that some record needs."""
+        return {record.source for record in self.records.values() if record.source is not None}
 
 
 def read_adapters(texts: Iterable[str]) -> dict[str, Adapter]:

@@ -41,9 +41,6 @@ MOST_BYTES: Final = 1024 * 1024
 MOST_UNSIGNED: Final = 1_000
 """Scenario versions up to which a store takes further ones that no member has signed for."""
 
-LONGEST_PROPOSAL: Final = 30 * 86_400
-"""Seconds for which a binding may wait for its signatures at most."""
-
 
 class Documents(BaseModel):
     """The two documents of a scenario version."""
@@ -257,7 +254,7 @@ def check_terms(terms: BindingTerms, scenario: Scenario, *, now: int) -> None:
         "providers": len(terms.providers) == len(scenario.providers),
         "operator": terms.operator != terms.identity and terms.operator not in terms.approvers,
         "region": len(terms.region) == 6 and terms.region.isascii() and terms.region.isdigit(),
-        "valid_until": now < terms.valid_until <= now + LONGEST_PROPOSAL,
+        "valid_until": now < terms.valid_until <= now + proposals.LONGEST_PROPOSAL,
     }
     for field, right in faults.items():
         if not right:

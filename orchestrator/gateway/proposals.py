@@ -24,6 +24,9 @@ from orchestrator.protocol.proposal import Proposal
 APPROVAL_DAYS: Final = 30
 """For how long an officer's approval lets the seat sign."""
 
+LONGEST_PROPOSAL: Final = 7_200
+"""Seconds for which a binding's signature may be used at most: one that is left over brings nothing back later."""
+
 MOST_WAITING: Final = 200
 """Proposals that may wait for officers; more are refused until some are decided."""
 
@@ -168,12 +171,23 @@ async def sign(
     return {"seat": seat.number, "digest": to_hex(digest), "signature": to_hex(seat.keys.chain.sign_hash(digest))}
 
 
-async def record_retirement(proposal: Proposal, digest: bytes, store: Store) -> None:
-    """Keeps that the department has ended a binding by itself, so that its gateway does not sign the same again unasked."""
+async def record_retirement(proposal: Proposal, digest: bytes, store: Store) -> datetime | None:
+    """Keeps that the department ends a binding by itself, so that its gateway does not sign the same again unasked.
+
+    Returns until when signatures of the same that were given before may still be used; None when there are none.
+    """
     request = "lianban gateway retire"
     await _keep(proposal, store, proposal.seat, request)
     await store.keep_signing(proposal.kind, digest, proposal.seat, request, from_hex(proposal.hash))
     await _ended(proposal, store)
+    (row,) = await store.rows(
+        "select max(signed_at) + make_interval(secs => %s) as until from signing join proposal on proposal.hash = proposal"
+        " where proposal.kind = 'binding' and version = %s and region = %s"
+        " and signed_at > now() - make_interval(secs => %s)",
+        [LONGEST_PROPOSAL, from_hex(proposal.version), proposal.region, LONGEST_PROPOSAL],
+    )
+    until: datetime | None = row["until"]
+    return until
 
 
 async def _ended(proposal: Proposal, store: Store) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -128,7 +128,7 @@ async def test_publisher_retire__gateway_asks_its_officer_or_own_seat__ended(
 
 async def rebound(chain: OnChain) -> int:
     """The gallery bound once more: a binding that expires in another second than every one before."""
-    time.sleep(1.1)
+    await asyncio.sleep(1.1)
     return await chain.rebind()
 
 
@@ -146,7 +146,12 @@ async def settle(chain: OnChain, number: int, case: bytes, status: Status, seque
     """Tries to move a case under a binding with the lead's sheet; how it stands then."""
     batch = [transition(chain, case, binding=number, status=status, sequence=sequence)]
     poster = Poster(chain.rpc, chain.view, SigningAccount.generate().secret)
-    await poster.send([(await poster.sign(0, batch, [sheet(chain, batch)], [])).raw])
+    signed = await poster.sign(0, batch, [sheet(chain, batch)], [])
+    await poster.send([signed.raw])
+    async with asyncio.timeout(30):
+        while (outcome := (await poster.outcomes([signed.hash]))[0]) == "unknown":
+            await asyncio.sleep(0.05)
+    assert outcome == "done"
     return await chain.view.status_of(to_hex(case))
 
 

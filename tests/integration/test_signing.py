@@ -22,7 +22,7 @@ from orchestrator.gateway.definitions import retirement
 from orchestrator.gateway.desk import certify_officer, revoke_officer
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.gateway.policy import PolicyFile
-from orchestrator.gateway.proposals import APPROVAL_DAYS, record_retirement
+from orchestrator.gateway.proposals import APPROVAL_DAYS, LONGEST_PROPOSAL, record_retirement
 from orchestrator.gateway.reading import Reading
 from orchestrator.gateway.seat import Seat
 from orchestrator.gateway.server import create_app
@@ -192,6 +192,12 @@ async def test_approval__anything_else__waits_again(world: World) -> None:
     hashes = {each["hash"] for each in await officer.proposals()}
     assert len(hashes) == 6
     assert waits["hash"] not in hashes
+
+
+async def test_bind__signature_to_be_used_much_later__refused(world: World) -> None:
+    world.say("sign: auto")
+    late = int(time.time()) + LONGEST_PROPOSAL + 60
+    assert await world.code(world.bind(valid_until=late)) == "invalid"
 
 
 async def test_bind__version_not_published__refused(world: World) -> None:
@@ -367,7 +373,11 @@ async def test_retirement__by_the_department_itself__the_same_is_not_signed_agai
     chain = world.consortium.chain
     proposal = await retirement(await chain.binding(1), CULTURE, chain)
     digest = retirement_digest(chain.domain("Catalog"), 1, CULTURE)
-    await record_retirement(proposal, digest, world.seat.store)
+    until = await record_retirement(proposal, digest, world.seat.store)
+    assert until is not None  # what was signed before may still be used
+    assert 0 < until.timestamp() - time.time() <= LONGEST_PROPOSAL
+    await world.seat.store.rows("update signing set signed_at = now() - make_interval(secs => %s)", [LONGEST_PROPOSAL])
+    assert await record_retirement(proposal, digest, world.seat.store) is None
     assert await world.code(world.bind()) == "awaiting-officer"
     assert len(await world.bind(region="110105")) == 65  # elsewhere nothing has ended
     officer = await world.officer()
