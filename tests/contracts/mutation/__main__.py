@@ -1,0 +1,136 @@
+"""The command: `python -m tests.contracts.mutation [--workers N] [--only FILE] [--report] [--fresh]`.
+
+Judges every mutant that has no verdict yet, then writes `docs/mutation.md`. Ends with 1 when a mutant survives that nobody
+has explained, or an explanation has no survivor. Takes hours on two cores from nothing, so it belongs to the night.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.ledger import compiler
+
+from .mutants import Mutant, find_mutants
+from .report import written
+from .results import FOLDER, WORKER, Plan, Results, write_plan
+
+TESTS = Path("tests/contracts")
+KILLERS = {
+    "contracts/Consortium.sol": ["test_consortium.py", "test_vectors.py"],
+    "contracts/Catalog.sol": ["test_catalog.py", "test_vectors.py"],
+    "contracts/CaseLedger.sol": [
+        "test_settle.py",
+        "test_heads.py",
+        "test_dossier.py",
+        "test_vectors.py",
+        "test_invariants.py",
+    ],
+    "contracts/types/Cases.sol": ["test_settle.py", "test_dossier.py", "test_libraries.py", "test_vectors.py"],
+    "contracts/libraries/ConsistencyProof.sol": ["test_libraries.py", "test_heads.py", "test_vectors.py"],
+    "contracts/libraries/InclusionProof.sol": ["test_libraries.py", "test_heads.py", "test_vectors.py"],
+    "contracts/libraries/Hashing.sol": [
+        "test_settle.py",
+        "test_dossier.py",
+        "test_heads.py",
+        "test_libraries.py",
+        "test_vectors.py",
+    ],
+    "contracts/libraries/SeatSet.sol": ["test_libraries.py", "test_catalog.py", "test_settle.py"],
+    "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_settle.py", "test_vectors.py"],
+}
+"""For each file the tests that speak about it. Gas is left out: it tells any two programs apart that are not the same."""
+SLOW = [
+    "test_history__any_changes__every_past_block_answers",
+    "test_i1_i2_i3_i8__random_batches__as_the_model_says",
+    "test_verifyLogEntry__anything_changed__does_not_hold",
+    "test_calls__every_kind_of_statement__taken_in_order_and_never_from_elsewhere",
+    "test_statements__any_chain_and_contract__digest_as_stated",
+]
+PATIENCE = 900.0
+
+
+def plan_of(mutants: Sequence[Mutant]) -> Plan:
+    """The campaign for these mutants, with the sources and tests as they are."""
+    files = sorted({mutant.file for mutant in mutants})
+    return Plan(
+        mutants=mutants,
+        tests={file: KILLERS[file] for file in files},
+        slow=SLOW,
+        patience=PATIENCE,
+        sources={file: _digest(_code(Path(file).read_text(encoding="utf-8"))) for file in files},
+        digests=_tests({test for file in files for test in KILLERS[file]}),
+    )
+
+
+def _tests(files: set[str]) -> dict[str, str]:
+    digests = {}
+    for name in sorted(files):
+        text = (TESTS / name).read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                digests[f"{name}::{node.name}"] = _digest(ast.unparse(node))
+    return digests
+
+
+def _code(source: str) -> str:
+    return " ".join(re.sub(r"//[^\n]*", "", source).split())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def judge(plan: Plan, workers: int) -> bool:
+    """Runs the workers to their end. Whether all ended well."""
+    write_plan(plan)
+    files = sorted({str(TESTS / test) for tests in plan.tests.values() for test in tests})
+    ape = Path(sys.executable).parent / "ape"
+    command = [str(ape), "test", *files, "--network", "ethereum:local:test", "-q", "-p", "no:cacheprovider"]
+    environment = {
+        **os.environ,
+        "APE_DATA_FOLDER": str(compiler.ROOT / ".cache" / "ape"),
+        "SOLCX_BINARY_PATH": str(compiler.prepare_compiler()),
+        "PYTHONPATH": str(compiler.ROOT),
+        "PYTEST_PLUGINS": "tests.contracts.mutation.plugin",
+    }
+    running = []
+    for worker in range(1, workers + 1):
+        with (FOLDER / f"worker-{worker}.log").open("w", encoding="utf-8") as log:
+            share = {**environment, WORKER: f"{worker}/{workers}"}
+            running.append(subprocess.Popen(command, env=share, stdout=log, stderr=subprocess.STDOUT))
+    return [process.wait() for process in running] == [0] * workers
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.contracts.mutation", description=__doc__)
+    parser.add_argument("--workers", type=int, default=1, help="processes side by side, at low priority")
+    parser.add_argument("--only", default="", metavar="FILE", help="only mutants of files whose path contains this")
+    parser.add_argument("--report", action="store_true", help="judge nothing, only write the page")
+    parser.add_argument("--fresh", action="store_true", help="forget every verdict first")
+    options = parser.parse_args()
+    os.chdir(compiler.ROOT)
+    os.nice(10)
+    if options.fresh:
+        (FOLDER / "results.jsonl").unlink(missing_ok=True)
+    began = time.monotonic()
+    mutants = [mutant for mutant in find_mutants() if options.only in mutant.file]
+    plan = plan_of(mutants)
+    if not options.report and not judge(plan, options.workers):
+        print(f"a worker failed: see {FOLDER}/worker-*.log", file=sys.stderr)
+        return 1
+    print(f"{len(mutants)} mutants in {time.monotonic() - began:.0f} s")
+    return written(plan, Results())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
