@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def test_deploy__killed_between_transactions__goes_on(place: Place, number: int,
                 stdout=subprocess.DEVNULL,
             )
         )
-        assert process[0].wait(60) == -9
+        assert process[0].wait(120) == -9
     assert not place.file.exists()
     plan = json.loads(place.file.with_name("city-plan.json").read_text())
     resumed = place.deploy()
@@ -218,7 +219,7 @@ def test_deploy__node_s_variable_not_set__named(place: Place) -> None:
 
 def ape(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [ROOT / ".venv" / "bin" / "ape", "run", "deploy", "--account", "TEST::0", *arguments],
+        [Path(sys.executable).with_name("ape"), "run", "deploy", "--account", "TEST::0", *arguments],
         env={**os.environ, "APE_DATA_FOLDER": str(ROOT / ".cache" / "ape"), "COLUMNS": "200"},
         capture_output=True,
         text=True,

@@ -463,13 +463,26 @@ def making_blocks(node_url: str) -> Iterator[None]:
     ask(node_url, "evm_setAutomine", True)
 
 
-def seeing(act: Callable[[], None]) -> tuple[list[str], module.StepOpener]:
-    """Steps seen by their English names; `act` runs when the waiting for confirmations begins, the first time."""
+def once_seen(web3: Web3, act: Callable[[], None]) -> Web3:
+    """Acts once, just after the block was read from which confirmations are counted."""
+    provider: Any = web3.provider
+    make_request, waiting = provider.make_request, [act]
+
+    def request(method: Any, params: Any) -> Any:
+        answer = make_request(method, params)
+        if method == "eth_getBlockByNumber" and waiting:
+            waiting.pop()()
+        return answer
+
+    provider.make_request = request
+    return web3
+
+
+def steps_seen() -> tuple[list[str], module.StepOpener]:
+    """Steps by their English names, as they are opened."""
     seen: list[str] = []
 
     def step(zh: str, en: str) -> Any:
-        if "confirmations" in en and en not in seen:
-            act()
         seen.append(en)
         return module.silent(zh, en)
 
@@ -490,12 +503,43 @@ def test_deploy__reorganised_before_the_confirmations__sent_again(
     web3: Web3, node_url: str, owner: SigningAccount, file: Path
 ) -> None:
     ask(node_url, "anvil_mine", "0x5")
-    seen, step = seeing(lambda: ask(node_url, "anvil_reorg", 4, []))
+    seen, step = steps_seen()
     terms = Terms(veto_blocks=VETO_BLOCKS, confirmations=2)
-    made = Deployer(web3, KeySigner(owner), file, terms, step=step).deploy()
+    with open_chain(node_url) as watched:
+        watched = once_seen(watched, lambda: ask(node_url, "anvil_reorg", 4, []))
+        made = Deployer(watched, KeySigner(owner), file, terms, step=step).deploy()
     assert seen.count("sending CaseLedger") == 2
     assert deployer(web3, owner, file).outlook().deployment == made
     assert count_of_transactions(node_url, owner) == len(CONTRACTS)
+
+
+@pytest.mark.usefixtures("making_blocks")
+def test_deploy__reorganised_and_mined_again_later__confirmations_counted_anew(
+    web3: Web3, node_url: str, owner: SigningAccount, file: Path
+) -> None:
+    ask(node_url, "anvil_mine", "0x5")
+
+    def mine_again() -> None:
+        head = web3.eth.block_number
+        blocks = [ask(node_url, "eth_getBlockByNumber", hex(head - back), True) for back in range(4)]
+        hashes = [
+            each["hash"] for block in blocks for each in block["transactions"] if each["from"] == owner.address.lower()
+        ]
+        raws = sorted(
+            (
+                ask(node_url, "eth_getTransactionByHash", each)["nonce"],
+                ask(node_url, "eth_getRawTransactionByHash", each),
+            )
+            for each in hashes
+        )
+        ask(node_url, "anvil_reorg", 4, [[raw, 2] for _, raw in raws])
+
+    seen, step = steps_seen()
+    terms = Terms(veto_blocks=VETO_BLOCKS, confirmations=2)
+    with open_chain(node_url) as watched:
+        Deployer(once_seen(watched, mine_again), KeySigner(owner), file, terms, step=step).deploy()
+    assert seen.count("sending CaseLedger") == 1
+    assert seen.count("waiting for 2 confirmations") == 2
 
 
 def test_deploy__no_further_block__unavailable_and_later_it_goes_on(
