@@ -163,6 +163,15 @@ def test_bind__validity_passed__refused(world: World, chain: Any) -> None:
         world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
 
 
+def test_bind__last_second_of_its_validity__made(world: World, chain: Any) -> None:
+    last = chain.pending_timestamp + 100
+    message = world.binding(validUntil=last)
+    signatures = [world.sign(world.keys[seat], world.catalog, "Binding", message) for seat in world.named(message)]
+    chain.pending_timestamp = last
+    world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
+    assert world.catalog.bindingCount() == 2
+
+
 def test_bind__the_very_same_again__refused(world: World) -> None:
     with refuses(world, "Catalog_AlreadyBound", version=world.version, region=110108):
         world.bind()

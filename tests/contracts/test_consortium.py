@@ -508,6 +508,11 @@ def test_renounceOwnership__by_the_council__refused(world: World) -> None:
     assert world.consortium.owner() == world.council.address
 
 
+def test_renounceOwnership__sender_is_not_the_council__refused(world: World) -> None:
+    with refuses(world, "OwnableUnauthorizedAccount", account=world.stranger.address):
+        world.consortium.renounceOwnership(sender=world.stranger)
+
+
 def test_constructor__no_block_to_veto_in__refused(bare: World, compiled: dict[str, Any]) -> None:
     with pytest.raises(ape.exceptions.ContractLogicError) as error:
         bare.council.deploy(container("Consortium", compiled), bare.council, 0)

@@ -72,6 +72,7 @@ def histories(world: World, batch: list[Move]) -> list[tuple[bytes, list[int], l
         (case, steps, roots[::-1]),
         (case, steps, [random_bytes32("x"), roots[1]]),
         (case, steps, roots[1:]),
+        (case, steps, [*roots, roots[1]]),
         (case, [*steps, steps[1]], [*roots, roots[1]]),
         (case, [], []),
         (random_bytes32("no case"), steps, roots),

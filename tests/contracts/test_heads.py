@@ -210,6 +210,13 @@ def test_verifyLogEntry__head_is_not_the_anchored_one__does_not_hold(world: Worl
     assert included(world, log, 2)
 
 
+def test_verifyLogEntry__another_log_as_long_as_the_anchored__does_not_hold(world: World) -> None:
+    anchor(world, 5)
+    other = GrowingLog("other")
+    other.append(5)
+    assert not included(world, other, 2)
+
+
 def test_verifyLogEntry__nothing_anchored__does_not_hold(world: World) -> None:
     assert not world.ledger.verifyLogEntry(3, 0, bytes(32), 0, bytes(32), [])
 

@@ -168,6 +168,11 @@ def test_settle__no_such_binding__refused(world: World, binding: int) -> None:
     assert reasons(world, move("a", APPROVED, binding=binding)) == ["UnknownBinding"]
 
 
+def test_settle__no_binding_after_a_known_one__refused(world: World) -> None:
+    """Binding 0 is what the memo of the last binding begins with."""
+    assert reasons(world, move("a", ACCEPTED), move("b", ACCEPTED, binding=0)) == ["", "UnknownBinding"]
+
+
 def test_settle__another_binding_than_the_first__refused(world: World) -> None:
     other = world.bind(region=2)
     assert reasons(world, move("a", ACCEPTED), move("a", APPROVED, 2, other)) == ["", "OtherBinding"]
@@ -244,6 +249,14 @@ def test_sheet__seat_that_does_not_exist__not_counted(world: World, seat: int) -
     own = world.sheet(seat, [one], key=seat_key(seat))
     outcome = world.settle([one], [own, (seat, FAR, 1, b"\0" * 65), (seat, FAR, 1, b"")])
     assert outcome.sheets == [(i, seat, "SeatNotActive") for i in range(3)]
+
+
+def test_sheet__seat_of_the_highest_number__counted(world: World) -> None:
+    world.admit(255)
+    binding = world.bind(approvers=[255])
+    one = move("a", APPROVED, binding=binding)
+    outcome = world.settle([one], [world.sheet(255, [one])])
+    assert (outcome.sheets, outcome.settled) == ([], [one.tuple])
 
 
 def test_sheet__malformed_signature__not_counted_and_the_rest_settles(world: World) -> None:
