@@ -1,4 +1,4 @@
-"""The command: `python -m tests.contracts.mutation [--workers N] [--only FILE] [--report] [--fresh]`.
+"""The command: `python -m tests.contracts.mutation [--workers N] [--only FILE] [--thorough] [--report] [--fresh]`.
 
 Judges every mutant that has no verdict yet, then writes `docs/mutation.md`. Ends with 1 when a mutant survives that nobody
 has explained, or an explanation has no survivor. Takes hours on two cores from nothing, so it belongs to the night.
@@ -25,49 +25,39 @@ from .results import FOLDER, WORKER, Plan, Results, write_plan
 
 TESTS = Path("tests/contracts")
 KILLERS = {
-    "contracts/Consortium.sol": ["test_consortium.py", "test_vectors.py"],
-    "contracts/Catalog.sol": ["test_catalog.py", "test_vectors.py"],
-    "contracts/CaseLedger.sol": [
-        "test_settle.py",
-        "test_heads.py",
-        "test_dossier.py",
-        "test_vectors.py",
-        "test_invariants.py",
-    ],
-    "contracts/types/Cases.sol": ["test_settle.py", "test_dossier.py", "test_libraries.py", "test_vectors.py"],
-    "contracts/libraries/ConsistencyProof.sol": ["test_libraries.py", "test_heads.py", "test_vectors.py"],
-    "contracts/libraries/InclusionProof.sol": ["test_libraries.py", "test_heads.py", "test_vectors.py"],
-    "contracts/libraries/Hashing.sol": [
-        "test_settle.py",
-        "test_dossier.py",
-        "test_heads.py",
-        "test_libraries.py",
-        "test_vectors.py",
-    ],
+    "contracts/Consortium.sol": ["test_consortium.py"],
+    "contracts/Catalog.sol": ["test_catalog.py"],
+    "contracts/CaseLedger.sol": ["test_settle.py", "test_heads.py", "test_dossier.py"],
+    "contracts/types/Cases.sol": ["test_settle.py", "test_dossier.py", "test_libraries.py"],
+    "contracts/libraries/ConsistencyProof.sol": ["test_libraries.py", "test_heads.py"],
+    "contracts/libraries/InclusionProof.sol": ["test_libraries.py", "test_heads.py"],
+    "contracts/libraries/Hashing.sol": ["test_settle.py", "test_dossier.py", "test_heads.py", "test_libraries.py"],
     "contracts/libraries/SeatSet.sol": ["test_libraries.py", "test_catalog.py", "test_settle.py"],
-    "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_settle.py", "test_vectors.py"],
+    "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_settle.py"],
 }
 """For each file the tests that speak about it. Gas is left out: it tells any two programs apart that are not the same."""
+WITNESSES = ["test_vectors.py", "test_invariants.py"]
+"""Tests of the whole, for survivors of those."""
 SLOW = [
     "test_history__any_changes__every_past_block_answers",
-    "test_i1_i2_i3_i8__random_batches__as_the_model_says",
     "test_verifyLogEntry__anything_changed__does_not_hold",
-    "test_calls__every_kind_of_statement__taken_in_order_and_never_from_elsewhere",
-    "test_statements__any_chain_and_contract__digest_as_stated",
 ]
+"""Tests that go with the witnesses because of the time that they take."""
 PATIENCE = 900.0
 
 
-def plan_of(mutants: Sequence[Mutant]) -> Plan:
+def plan_of(mutants: Sequence[Mutant], thorough: bool) -> Plan:
     """The campaign for these mutants, with the sources and tests as they are."""
     files = sorted({mutant.file for mutant in mutants})
+    tests = {file: KILLERS[file] + (WITNESSES if thorough else []) for file in files}
     return Plan(
         mutants=mutants,
-        tests={file: KILLERS[file] for file in files},
+        tests=tests,
         slow=SLOW,
+        thorough=thorough,
         patience=PATIENCE,
         sources={file: _digest(_code(Path(file).read_text(encoding="utf-8"))) for file in files},
-        digests=_tests({test for file in files for test in KILLERS[file]}),
+        digests=_tests({*WITNESSES, *(test for each in KILLERS.values() for test in each)}),
     )
 
 
@@ -115,6 +105,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.mutation", description=__doc__)
     parser.add_argument("--workers", type=int, default=1, help="processes side by side, at low priority")
     parser.add_argument("--only", default="", metavar="FILE", help="only mutants of files whose path contains this")
+    parser.add_argument(
+        "--thorough", action="store_true", help="try survivors on vectors, invariants and slow tests too"
+    )
     parser.add_argument("--report", action="store_true", help="judge nothing, only write the page")
     parser.add_argument("--fresh", action="store_true", help="forget every verdict first")
     options = parser.parse_args()
@@ -124,7 +117,7 @@ def main() -> int:
         (FOLDER / "results.jsonl").unlink(missing_ok=True)
     began = time.monotonic()
     mutants = [mutant for mutant in find_mutants() if options.only in mutant.file]
-    plan = plan_of(mutants)
+    plan = plan_of(mutants, options.thorough)
     if not options.report and not judge(plan, options.workers):
         print(f"a worker failed: see {FOLDER}/worker-*.log", file=sys.stderr)
         return 1

@@ -102,6 +102,8 @@ class Judge:
         """The tests for a mutant's file: those that killed its neighbours, those of its function, the rest; slow ones last."""
         files = self.plan.tests[mutant.file]
         mine = [item for item in self.items.values() if item.path.name in files]
+        if not self.plan.thorough:
+            mine = [item for item in mine if item.name.split("[")[0] not in self.plan.slow]
         front = [name for name, _ in self.kills.get(mutant.function, Counter()).most_common(FRONT)]
 
         def rank(item: pytest.Item) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ are by hand, in `tests/contracts/mutation/explained.json`.
 
     python -m tests.contracts.mutation --workers 2      # judges what has no verdict yet, then writes this page
     python -m tests.contracts.mutation --report         # only writes the page
-    python -m tests.contracts.mutation --fresh          # forgets all verdicts first: the nightly setting
+    python -m tests.contracts.mutation --fresh --thorough   # the nightly setting: forgets all verdicts first
 
 It can be stopped at any time and goes on where it was. A verdict is kept in `.cache/mutation/` while the file's code and the test
 that killed say the same; a survivor is tried again as soon as any of its tests changes. It runs at low priority, is no part of
@@ -37,8 +37,9 @@ that killed say the same; a survivor is tried again as soon as any of its tests 
   other instructions and statements left out.
 - slither-mutate 0.11.6 was weighed: it works per contract, so that the free functions of `types/`, the file's constants and all
   assembly stay as they are, it writes the faults into the tree, and after a survivor it skips the rest of the line.
-- A mutant is up against the unit tests and vectors that speak about its file, not against the whole suite: gas snapshots, which
-  tell any two programs apart, the comparison of artifacts and the stateful machine are left out.
+- A mutant is up against the unit tests that speak about its file, not against the whole suite; with `--thorough` survivors also
+  meet the vectors, the invariants and the slowest unit tests. Gas snapshots, which tell any two programs apart, the comparison
+  of artifacts and the stateful machine are left out always.
 - The tests are collected once, then the process forks for each mutant: nothing on disk ever holds a faulty contract. A test
   that kills is tried once on the contracts as they are.
 - "Same code" is a mutant that solc, with the settings that ship, compiles to the very same bytecode; "no program" one that it

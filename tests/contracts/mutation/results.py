@@ -39,7 +39,8 @@ class Plan:
     tests: dict[str, list[str]]
     """For each source file the test files that speak about it, those likeliest to fail first."""
     slow: list[str]
-    """Tests that go last."""
+    """Tests that go last, and only if the campaign is thorough."""
+    thorough: bool
     patience: float
     """Seconds after which a mutant counts as one that never ends."""
     sources: dict[str, str]
@@ -115,7 +116,9 @@ class Results:
 
 def tests_digest(mutant: Mutant, plan: Plan) -> str:
     """Of all tests that a mutant is up against."""
-    digests = [digest for test, digest in plan.digests.items() if test.split("::")[0] in plan.tests[mutant.file]]
+    digests = [str(plan.thorough)] + [
+        digest for test, digest in plan.digests.items() if test.split("::")[0] in plan.tests[mutant.file]
+    ]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
