@@ -23,6 +23,7 @@ from orchestrator.domain.cells import (
     NOT_ASKED,
     UNKNOWN,
     Input,
+    InputType,
     Scalar,
     brought,
     calendar_number,
@@ -116,6 +117,18 @@ class Rules:
     def inputs(self, role: str) -> tuple[Input, ...]:
         """Every input that a decision of this approver needs, by name. Raises Invalid for an unknown role."""
         return self._table(role).inputs
+
+    def rows(self, role: str) -> Mapping[str, Row]:
+        """The rows of an approver's table by id. Raises Invalid for an unknown role."""
+        return self._table(role).rows
+
+    def types(self, role: str) -> Mapping[str, InputType]:
+        """The type of every input that a decision of this approver needs, by name. Raises Invalid for an unknown role."""
+        return {each.name: each.type for each in self._table(role).inputs}
+
+    def read(self, role: str, inputs: Mapping[str, Any]) -> dict[str, Scalar]:
+        """The inputs of one case as cells compare them. Raises Invalid as `decide` does."""
+        return self._values(self._table(role), inputs)
 
     def decide(self, role: str, inputs: Mapping[str, Any]) -> Decision:
         """Decides one case. Raises Invalid, naming the input, when one is missing, mistyped or not the scenario's."""
