@@ -145,7 +145,9 @@ class Table(_Part):
         if self.look_up == ALL and request.placeholders():
             raise ValueError("look_up: all 的请求不带 {value} / a request for all rows has no {value}")
         if isinstance(self.look_up, Mapping) and (len(self.look_up) != 1 or not request.placeholders()):
-            raise ValueError("HTTP 表的 look_up 只有一列,请求须带 {value} 或 {values} / one column, and {value} or {values}")
+            raise ValueError(
+                "HTTP 表的 look_up 只有一列,请求须带 {value} 或 {values} / one column, and {value} or {values}"
+            )
 
     def after(self) -> set[str]:
         """Names of the tables whose rows say which rows of this one are fetched."""

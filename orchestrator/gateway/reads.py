@@ -13,9 +13,10 @@ _STRING: Final = re.compile(r"(?<![A-Za-z0-9_])[eE]'|'(?:[^']|'')*'")
 _NAME: Final = re.compile(r'"(?:[^"]|"")*"(\s*\()?')
 _HIDING: Final = re.compile(r"--|/\*|;|'|\"|`|\\|\$[A-Za-z_0-9]*\$")
 _WORD: Final = re.compile(r"(\.\s*)?\b([A-Za-z_][A-Za-z0-9_]*)\b(\s*\()?")
-_WRITES: Final = frozenset(
-    "insert update delete merge upsert truncate create alter drop grant revoke into copy call do execute prepare vacuum"
-    " reindex lock listen notify attach detach pragma begin commit rollback savepoint discard outfile dumpfile".split()
+_WRITES: Final = re.compile(
+    r"insert|update|delete|merge|upsert|truncate|create|alter|drop|grant|revoke|into|copy|call|do|execute|prepare|vacuum"
+    r"|reindex|lock|listen|notify|attach|detach|pragma|begin|commit|rollback|savepoint|discard|outfile|dumpfile",
+    re.IGNORECASE,
 )
 _LOCKS: Final = re.compile(r"\bfor\s+(no\s+key\s+update|update|key\s+share|share)\b", re.IGNORECASE)
 _ACTS: Final = re.compile(
@@ -43,7 +44,7 @@ def what_writes(sql: str) -> str | None:
     if found := _HIDING.search(bare) or _LOCKS.search(bare):
         return found[0]
     for word in _WORD.finditer(bare):
-        if word[2].lower() in _WRITES and not word[1]:
+        if _WRITES.fullmatch(word[2]) and not word[1]:
             return word[2]
         if word[3] and _ACTS.fullmatch(word[2]):
             return word[2]

@@ -1,7 +1,9 @@
 """Records: what a department knows, read set by set through a role that can only read.
 
 Questions of one evidence type with the same claims are answered by one statement, however many subjects they are about.
-A claim that is not asked is not computed, and no record ever leaves this module: only the values of the claims.
+Tables that lie elsewhere than in the department's PostgreSQL are fetched for those subjects and handed to the same statement,
+which never stores them. A claim that is not asked is not computed, and no record ever leaves this module: only the values
+of the claims.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
@@ -24,11 +27,23 @@ from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.domain.names import plain_name
 from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand
+from orchestrator.gateway.connectors.breaker import Breaker, BreakerOpen
+from orchestrator.gateway.connectors.connector import Row, SourceFault
+from orchestrator.gateway.connectors.guarded import Sources
+from orchestrator.gateway.fetching import fetch_tables
+from orchestrator.gateway.layout import Table
 
 Value = bool | str | int | None
 """True, False or `"unknown"` for predicates; else JSON: dates as ISO 8601, decimals as strings with all digits."""
 
 _BATCH = 500
+_FAILURES = 5
+"""Times in a row that the database may fail on an evidence type before that is left alone."""
+_PAUSE = 10.0
+"""Seconds for which it is left alone."""
+
+Fetched = Mapping[str, tuple[Table, Sequence[Row]]]
+"""Tables with rows that a source gave, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +84,20 @@ class Ask:
 class Records:
     """The records of one department, behind an adapter. Use as an async context manager, or call `open` and `close`."""
 
-    def __init__(self, dsn: str, adapter: Adapter, *, statement_timeout_ms: int = 5000, connections: int = 4) -> None:
-        """`dsn` names the department's database and its reading role."""
+    def __init__(
+        self,
+        dsn: str,
+        adapter: Adapter,
+        sources: Sources | None = None,
+        *,
+        statement_timeout_ms: int = 5000,
+        connections: int = 4,
+    ) -> None:
+        """`dsn` names the department's database and its reading role, `sources` the other systems with records of it."""
         options = f"-c default_transaction_read_only=on -c statement_timeout={statement_timeout_ms}"
         self._adapter = adapter
+        self._sources = sources or {}
+        self._breakers: dict[str, Breaker] = {}
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             dsn,
             min_size=0,
@@ -83,12 +108,16 @@ class Records:
         )
 
     async def open(self) -> None:
-        """Opens the pool; connections are made when they are needed."""
+        """Opens pool and sources; connections are made when they are needed."""
         await self._pool.open()
+        for source in self._sources.values():
+            await source.open()
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._pool.close()
+        for source in self._sources.values():
+            await source.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -113,7 +142,7 @@ class Records:
 
         A subject without a record, or with more than one where one is meant, gets `"unknown"` for predicates and null
         for the rest. Raises Invalid for evidence, claims or parameters that the adapter does not have, and Unavailable
-        when the database does not answer in time.
+        when the database, or a source, does not answer in time.
         """
         groups: dict[bytes, list[int]] = {}
         shapes: dict[tuple[str, int], bytes] = {}  # asks of one item share their claims, which are spelt out once
@@ -147,7 +176,8 @@ class Records:
                 params = {name: _SAMPLE[kind] for name, kind in {**claim.params, **claim.optional}.items()}
                 ask = ClaimAsk(key="value", claim=claim.id, params=params)
                 try:
-                    await self._execute(evidence, (ask,), [], date(2020, 2, 29), explain=True)
+                    fetched = {name: (table, ()) for name, (_, table) in self._adapter.fetched(evidence).items()}
+                    await self._execute(evidence, (ask,), [], date(2020, 2, 29), fetched, explain=True)
                 except (psycopg.ProgrammingError, psycopg.DataError) as error:
                     raise Invalid(
                         field=f"{evidence.id}.{claim.id}",
@@ -162,9 +192,12 @@ class Records:
     async def _read_group(self, adapter: Adapter, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
         evidence, claims = _resolve(adapter, asks[0])
         subjects = [_subject(number, ask) for number, ask in enumerate(asks)]
+        breaker = self._breakers.setdefault(evidence.id, Breaker(_FAILURES, _PAUSE))
         try:
-            rows = await self._execute(evidence, asks[0].claims, subjects, today)
-        except (psycopg.Error, PoolTimeout) as error:
+            fetched = await fetch_tables(adapter.fetched(evidence), self._sources, subjects)
+            with breaker.call((psycopg.OperationalError, PoolTimeout)):
+                rows = await self._execute(evidence, asks[0].claims, subjects, today, fetched)
+        except (psycopg.Error, PoolTimeout, BreakerOpen, SourceFault) as error:
             raise _unavailable(evidence, error) from None
         found: dict[int, list[tuple[Any, ...]]] = {}
         for row in rows:
@@ -184,12 +217,15 @@ class Records:
         asks: Sequence[ClaimAsk],
         subjects: list[dict[str, Any]],
         today: date,
+        fetched: Fetched,
         *,
         explain: bool = False,
     ) -> list[tuple[Any, ...]]:
-        text = _statement(evidence, [evidence.claims[ask.claim] for ask in asks])
+        tables = {name: table for name, (table, _) in fetched.items()}
+        text = _statement(evidence, [evidence.claims[ask.claim] for ask in asks], tables)
         values: dict[str, Any] = {"subjects": Jsonb(subjects), "today": today, "limit": 2 * len(subjects)}
         values |= {f"p{position}": Jsonb(dict(ask.params)) for position, ask in enumerate(asks)}
+        values |= {f"t_{name}": Jsonb(rows, dumps=orjson.dumps) for name, (_, rows) in fetched.items()}
         async with self._pool.connection() as connection:
             query = sql.SQL(("explain " if explain else "") + text)
             cursor = await connection.execute(query, values)
@@ -199,12 +235,18 @@ class Records:
 _SAMPLE: dict[str, Any] = {"text": "1", "texts": ["1"], "integer": 1, "decimal": "1"}
 
 
-def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim]) -> str:
+def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim], fetched: Mapping[str, Table] | None = None) -> str:
     """The one statement for a set of subjects.
 
     `subject s` has n, type, id, name (plain), attributes, others and today; `r` is the record query's row. Each claim
-    sees them and its own parameters as `p`.
+    sees them and its own parameters as `p`. Tables that were fetched from a source stand under their names.
     """
+    tables = "".join(
+        f"{name} as materialized (select * from jsonb_to_recordset(%(t_{name})s::jsonb) as x("
+        + ", ".join(f"{column} {spec.type}" for column, spec in table.columns.items())
+        + ")),\n"
+        for name, table in (fetched or {}).items()
+    )
     columns = "".join(
         f",\n  (select ({expand(claim.sql)}) from (select %(p{position})s::jsonb as p) as params) as c{position}"
         for position, claim in enumerate(claims)
@@ -212,15 +254,18 @@ def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim]) -> str:
     return (
         "with subject as (select x.*, %(today)s::date as today from jsonb_to_recordset(%(subjects)s::jsonb)"
         " as x(n int, type text, id text, name text, attributes jsonb, others jsonb)),\n"
-        f"r as ({expand(evidence.record)})\n"
+        f"{tables}r as ({expand(evidence.record)})\n"
         f"select s.n, (r.n is not null) as found{columns}\n"
         "from subject s left join r on r.n = s.n limit %(limit)s"
     )
 
 
 def _unavailable(evidence: SqlEvidence, error: Exception) -> Unavailable:
-    # The server's message may quote values, so only its code goes on.
-    code = getattr(error, "sqlstate", None) or "no connection"
+    # The server's message may quote values, so only its code goes on. What a source lacks was logged for the department.
+    if isinstance(error, SourceFault):
+        code = "source"
+    else:
+        code = "left alone" if isinstance(error, BreakerOpen) else getattr(error, "sqlstate", None) or "no connection"
     return Unavailable(
         "部门数据库暂时无法读取",
         code="records-unavailable",

@@ -10,7 +10,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from orchestrator.domain.errors import Unavailable
-from orchestrator.gateway.adapter import Adapter, Table
+from orchestrator.gateway.adapter import Adapter
+from orchestrator.gateway.layout import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

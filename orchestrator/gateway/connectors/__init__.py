@@ -1,0 +1,1 @@
+"""Connectors: how rows get out of the systems in which a department keeps them. All of them only read."""
