@@ -27,6 +27,7 @@ from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
 from orchestrator.protocol.material import SealedForm, SealedMaterial
 from orchestrator.protocol.sealing import check_sealing_jwk
+from orchestrator.protocol.wire import HolderJwk
 from orchestrator.store import applications, cases, evidence
 from orchestrator.store.cases import CaseRow
 
@@ -47,6 +48,8 @@ class Content(BaseModel):
     materials: list[SealedMaterial] = Field(default_factory=list, max_length=64)
     delivery: dict[str, str]
     """Public X25519 JWK of whoever gets the credential."""
+    holder: HolderJwk | None = None
+    """Public P-256 JWK of the holder, so that only its owner can show the credential."""
 
 
 class NewApplication(Content):
@@ -302,6 +305,7 @@ async def _prepare(
         "situation_salt": salt,
         "form": body.form.model_dump(mode="json") if body.form else None,
         "delivery": body.delivery,
+        "holder": body.holder,
         "materials": [material.model_dump(mode="json") for material in body.materials],
         **row,
     }
@@ -312,6 +316,7 @@ async def _prepare(
             "situation": {"values": situation, "salt": salt},
             "form": {"hash": body.form.hash} if body.form else None,
             "delivery": body.delivery,
+            "holder": body.holder,
             "case": row["case_id"],
             "previous": previous,
         }
@@ -376,7 +381,8 @@ async def _verified(state: State, jws: str, row: Row) -> Mandate:
     form: Any = row["form"]
     wanted = (row["kind"], binding.number, row["version"], row["case_id"], form["hash"] if form else None)
     given = (mandate.kind, mandate.binding, mandate.version, mandate.case, mandate.form)
-    if wanted != given or mandate.situation != situation or mandate.delivery != row["delivery"]:
+    keys = (mandate.delivery, mandate.holder) == (row["delivery"], row["holder"])
+    if wanted != given or mandate.situation != situation or not keys:
         raise Refused("授权书与申请不符", detail_en="the mandate is not the one asked for", code="wrong-mandate")
     return mandate
 

@@ -6,9 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from orchestrator.api.cursors import Cursor, Limit, cursor_of, read_cursor
@@ -44,6 +44,9 @@ REMEDIES = {
     "en": "You may apply for administrative reconsideration within 60 days or sue within six months of receipt.",
 }
 """What a refusal must say (Administrative Licensing Law art. 38)."""
+
+RECEIPT = "lianban-receipt-1"
+"""What a case's receipt calls its own format."""
 
 SSE_POLL = 0.5
 
@@ -128,9 +131,14 @@ async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, An
     tree = closed.tree()
     return {
         "case": case,
+        "chain": {"id": state.context.view.chain_id, "ledger": state.context.view.address("CaseLedger")},
         "root": last["root"],
         "steps": [
-            {"step": str(int(t["status"]) << 56 | int(t["sequence"]) << 40 | int(t["binding"])), "root": t["root"]}
+            {
+                "step": str(int(t["status"]) << 56 | int(t["sequence"]) << 40 | int(t["binding"])),
+                "root": t["root"],
+                "transaction": t["tx_hash"],
+            }
             for t in settled
         ],
         "transaction": last["tx_hash"],
@@ -143,6 +151,33 @@ async def dossier(case: str, state: Current, principal: Anybody) -> dict[str, An
             for leaf in closed.entries
         ],
     }
+
+
+@router.get("/cases/{case}/receipt")
+async def receipt(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
+    """The case's receipt: that it was applied for, what became of it, and which credential it ended in, as `lianban verify`
+    proves it against any node (docs/credentials.md)."""
+    whole = await dossier(case, state, principal)
+    leaves = [each for each in whole["leaves"] if each["value"][0] in ("mandate", "credential", "revocation")]
+    return {"format": RECEIPT, **{name: whole[name] for name in ("case", "chain", "steps")}, "leaves": leaves}
+
+
+@router.get("/credential-types/{vct}", responses={200: {"content": {"application/json": {}}}})
+async def credential_type(
+    vct: str, state: Current, integrity: Annotated[str | None, Query(max_length=100)] = None
+) -> Response:
+    """The type metadata (SD-JWT VC) that credentials name by `vct` and hash as `vct#integrity`: the one of that hash, else the
+    newest, byte for byte as its issuer gave it. It needs no account."""
+    async with state.context.pool.connection() as connection:
+        document = await evidence.credential_type(connection, vct, integrity)
+    if document is None:
+        raise Refused(
+            "没有这种证照的类型说明",
+            detail_en="there is no type metadata of that name and hash",
+            code="not-found",
+            remedy="核对 vct 与摘要 / check vct and hash",
+        )
+    return Response(document, media_type="application/json")
 
 
 @router.get("/cases/{case}/credential")

@@ -18,6 +18,7 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.identity.client import Applicant as IdentityApplicant
 from orchestrator.protocol.credential import Credential, open_credential
+from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.material import Material, SealedForm, SealedMaterial, seal_form, seal_material
 from orchestrator.protocol.sealing import SealingKey
 
@@ -65,6 +66,8 @@ class ApplicantClient:
         self._token = ""
         self.delivery = SealingKey.generate()
         """Credentials are sealed to this key; it never leaves the client."""
+        self.holder = SigningKey.generate()
+        """Credentials are bound to this key; it never leaves the client either."""
 
     async def sign_in(self) -> None:
         """Signs in through the identity seat."""
@@ -153,6 +156,7 @@ class ApplicantClient:
             "form": form.model_dump(mode="json"),
             "materials": [each.model_dump(mode="json") for each in sealed],
             "delivery": self.delivery.jwk,
+            "holder": {name: self.holder.jwk[name] for name in ("kty", "crv", "x", "y")},
         }
 
     async def _authorise(self, url: str, walk: Walk, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +166,7 @@ class ApplicantClient:
             subjects=walk.subjects,
             decline=walk.decline,
             face=walk.face,
-            binds={"form": content["form"]["hash"], "delivery": self.delivery.kid},
+            binds={"form": content["form"]["hash"], "delivery": self.delivery.kid, "holder": self.holder.kid},
         )
         return await self._return(returned.url)
 

@@ -134,8 +134,9 @@ class GatewayClient:
         return await self.send(seat, "verdicts/updates", "updates", {"since": since})
 
     async def credentials(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-        """The lead's credentials for cases: `{credentials: [{case, credential, sealed}], refused: [{case, code, detail}]}`."""
-        return await self._merged(seat, "credentials", cases)
+        """The lead's credentials for cases: `{credentials: [{case, credential, sealed}], types: [document…],
+        refused: [{case, code, detail}]}`, where `types` are the documents that the credentials hash."""
+        return await self._merged(seat, "credentials", cases, also=("types",))
 
     async def sheets(self, seat: SeatView, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """An approver's sheets, one for each request that the cases take: `{seat, valid_until, signature, signed: [case…],
@@ -160,9 +161,11 @@ class GatewayClient:
         """The seat's signature that ends a binding for new cases."""
         return _signature(await self.send(seat, "retirements/signature", "retirement", {"binding": binding}))
 
-    async def _merged(self, seat: SeatView, kind: str, cases: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    async def _merged(
+        self, seat: SeatView, kind: str, cases: Sequence[Mapping[str, Any]], *, also: Sequence[str] = ()
+    ) -> dict[str, list[Any]]:
         """What a request of `kind` answers, which may take several requests."""
-        merged: dict[str, list[Any]] = {kind: [], "refused": []}
+        merged: dict[str, list[Any]] = {name: [] for name in (kind, *also, "refused")}
         for some in _by_size(cases):
             value = await self.send(seat, kind, kind, {"cases": some})
             for name, found in merged.items():

@@ -1,4 +1,5 @@
-"""Credentials: the lead approver issues the result of an approved case, readable by its holder alone.
+"""Credentials: the lead approver issues the result of an approved case, readable by its holder alone, and serves the type
+metadata that its credentials hash.
 
 The header follows GB/T 36903 (metadata) and the identifier GB/T 36904 (check character by ISO 7064 MOD 37,36).
 """
@@ -11,10 +12,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from orchestrator.domain.cells import NOT_ASKED, UNKNOWN
+from orchestrator.domain.credential_type import integrity, type_document
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.domain.identifiers import credential_identifier
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
@@ -22,7 +24,7 @@ from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.credential import Credential, issue_credential
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Subject, open_subject
 from orchestrator.protocol.ports import ChainView
 from orchestrator.protocol.verdict import combine
@@ -49,7 +51,7 @@ class CredentialsBody(WireModel):
 
 @router.post("/{department}/credentials")
 async def credentials(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
-    """Credentials of approved cases: `{"credentials": [{case, credential, sealed}], "refused": […]}`.
+    """Credentials of approved cases: `{"credentials": [{case, credential, sealed}], "types": [document…], "refused": […]}`.
 
     A verdict has one credential: asked again, the same one comes.
     """
@@ -68,7 +70,33 @@ async def credentials(request: SignedBody, seat: CurrentSeat, chain: Chain, http
             issued.append({"case": case.file.case, "credential": credential.jwt, "sealed": credential.sealed})
         except LianbanError as error:
             refused.append(_refusal(case.file.case, error))
-    return {"credentials": issued, "refused": refused}
+    hashes = {peek_jws(each["credential"])[1]["vct#integrity"] for each in issued}
+    rows = await seat.store.rows("select document from credential_type where integrity = any(%s)", [list(hashes)])
+    return {"credentials": issued, "types": [_text(row["document"]) for row in rows], "refused": refused}
+
+
+@router.get("/{department}/credential-types/{vct}")
+async def credential_type(seat: CurrentSeat, vct: str, integrity: str | None = None) -> Response:
+    """The type metadata of credentials that this seat has issued: the one of that hash, else the newest."""
+    rows = await seat.store.rows(
+        """
+        select document from credential_type where vct = %s and (%s::text is null or integrity = %s)
+        order by since desc limit 1
+        """,
+        [vct, integrity, integrity],
+    )
+    if not rows:
+        raise Refused(
+            "本部门没有签发过这种证照",
+            detail_en="this department has issued no credential of this type",
+            code="not-found",
+            remedy="核对 vct 与摘要 / check vct and hash",
+        )
+    return Response(_text(rows[0]["document"]), media_type="application/json")
+
+
+def _text(document: Any) -> str:
+    return bytes(document).decode()
 
 
 def _refusal(case: str, error: LianbanError) -> dict[str, Any]:
@@ -91,14 +119,22 @@ async def _issue(case: OpenCase, tokens: list[str], seat: Seat, chain: ChainView
     serial = kept[0]["serial"] if numbered else await _serial(case.scenario.id, day.year, seat)
     claims, exp = _claims(case, seat, day, serial)
     ledger = chain.domain("CaseLedger")
+    document = type_document(case.scenario)
+    hashed, vct = integrity(document), case.scenario.result.vct
+    await seat.store.rows(
+        "insert into credential_type (integrity, vct, document) values (%s, %s, %s) on conflict do nothing",
+        [hashed, vct, document],
+    )
     credential = issue_credential(
         seat=seat.number,
-        vct=case.scenario.result.vct,
+        vct=vct,
+        integrity=hashed,
         case=case.file.case,
         ledger=ledger.contract,
         chain_id=ledger.chain_id,
         claims=claims,
         delivery=case.mandate.delivery,
+        holder=case.mandate.holder,
         iat=now,
         exp=exp,
         key=seat.keys.evidence,
@@ -174,6 +210,7 @@ def _claims(case: OpenCase, seat: Seat, day: date, serial: int) -> tuple[dict[st
         "holder_code_kind": HOLDER_KINDS.get(holder.type, holder.type),
         "valid_from": day.isoformat(),
         "valid_to": until.isoformat() if until else "长期",
+        "scope": case.binding.region,
     }
     for each in result.fields:
         claims.setdefault(each.id, _plain(_field(each.source, case, values, issue, seat)))

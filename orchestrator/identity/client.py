@@ -83,7 +83,7 @@ class Applicant:
 
         `consenters` gives passcodes by citizen number for those who must co-consent (None: the development passcode for
         all); `decline` names evidence items to decline; `face` False takes another way than the face check; `agree`
-        False refuses at the notice. `binds` is what must come under the signature (`form`: hash, `delivery`: thumbprint).
+        False refuses at the notice. `binds` is what must come under the signature (`form`: hash, `delivery` and `holder`: thumbprints).
         Raises Invalid or Refused with what the page said, Refused (code `not-what-was-sent`) when something else would be
         signed, Unavailable without an answer.
         """

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.identity.face import FRESH_SECONDS, MAX_TRIES
 from orchestrator.identity.oidc import AuthorizationRequest
+from orchestrator.protocol.wire import HolderJwk
 
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
@@ -58,6 +59,8 @@ class MandateRequest(Value):
     form: Form | None = None
     delivery: dict[str, Any]
     """Public X25519 JWK: whoever holds the private key gets the credential."""
+    holder: HolderJwk | None = None
+    """Public P-256 JWK: whoever holds the private key can show that the credential is theirs."""
     case: Hex32 | None = None
     previous: Hex32 | None = None
 

@@ -94,6 +94,7 @@ def make_mandate(flow: Flow, request: MandateRequest, needs: Needs, place: Place
         situation=salted_hash(unb64(request.situation.salt), request.situation.values),
         form=request.form.hash if request.form else None,
         delivery={name: str(value) for name, value in request.delivery.items()},
+        holder=request.holder,
         subjects={role: _slots(role, each, items, place, flow.jti) for role, each in entered.items()},
         evidence=tuple(EvidenceGrant(item=need.item.id, seat=need.seat, basis=need.item.basis.kind) for need in items),
         consents=tuple(

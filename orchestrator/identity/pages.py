@@ -146,6 +146,7 @@ def confirm_view(flow: Flow, needs: Needs, request: MandateRequest) -> View:
         "situation": request.situation.values,
         "form": request.form.hash if request.form else None,
         "delivery": thumbprint(request.delivery),
+        "holder": thumbprint(request.holder) if request.holder else None,
     }
     paragraphs = [
         {

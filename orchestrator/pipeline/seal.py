@@ -16,6 +16,7 @@ import structlog
 from orchestrator.database import Row
 from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.case import Status
+from orchestrator.domain.credential_type import CredentialType, integrity
 from orchestrator.domain.dossier import Dossier, leaf_payload, new_leaf
 from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
@@ -174,6 +175,8 @@ async def _credentials(context: Context, sealings: list[Sealing]) -> None:
         by_id = {each.case.id: each for each in group}
         try:
             answer = await context.gateways.credentials(await context.view.seat(number), body)
+            documents = {str(text).encode() for text in answer["types"]}
+            types = [(integrity(each), CredentialType(each).vct, each) for each in documents]
         except LianbanError as error:
             for each in group:
                 each.problem = {"code": error.code, "seat": number}
@@ -183,6 +186,7 @@ async def _credentials(context: Context, sealings: list[Sealing]) -> None:
         rows = [{"case_id": e["case"], "jwt": e["credential"], "sealed": e["sealed"]} for e in answer["credentials"]]
         async with context.pool.connection() as connection:
             await evidence.add_credentials(connection, rows)
+            await evidence.add_credential_types(connection, types)
 
     await asyncio.gather(*(one(number, group) for number, group in by_lead.items()))
 

@@ -15,6 +15,7 @@ from orchestrator.domain.canonical import from_hex, keccak
 from orchestrator.domain.errors import Invalid
 from orchestrator.portal import words
 from orchestrator.portal.render import LANG_COOKIE, NEXT_COOKIE, Lang, Visitor, own_path, page
+from orchestrator.protocol.ports import SeatView
 from orchestrator.store import applications
 
 router = APIRouter(include_in_schema=False)
@@ -96,7 +97,7 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
         who,
         status=422 if problem else 200,
         deployment=await api_operations.deployment(state),
-        keys={str(seat.number): seat.keyset.key("evidence") for seat in seats},
+        keys={str(seat.number): _evidence_keys(seat) for seat in seats},
         names={str(seat.number): seat.keyset.name for seat in seats},
         labels=words.CREDENTIAL,
         case=case,
@@ -104,6 +105,12 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
         problem=problem,
         selector=STATUS_OF,
     )
+
+
+def _evidence_keys(seat: SeatView) -> list[dict[str, Any]]:
+    """A seat's evidence keys of all times, each with the second until which what it signed counts; None: still in force."""
+    held = [(seat.keyset, None), *((past.keyset, past.until) for past in reversed(seat.past))]
+    return [{**keyset.key("evidence"), "until": until} for keyset, until in held]
 
 
 @router.get("/api/v1/docs")

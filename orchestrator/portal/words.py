@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.api.cases import STATUS_NAMES
 from orchestrator.domain.case import Status
+from orchestrator.domain.credential_type import HEADER
 from orchestrator.domain.scenario_parts import Entry, Question
 
 BEIJING: Final = ZoneInfo("Asia/Shanghai")
@@ -127,18 +128,5 @@ def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
     return None
 
 
-CREDENTIAL: Final = {
-    "licence_name": words("证照名称", "Credential"),
-    "licence_number": words("证照编号", "Number"),
-    "licence_identifier": words("电子证照标识", "Identifier (GB/T 36904)"),
-    "licence_type_code": words("证照类型代码", "Type code"),
-    "issuer_name": words("颁发机构", "Issued by"),
-    "issuer_code": words("颁发机构代码", "Issuer's code"),
-    "issue_date": words("颁发日期", "Issued on"),
-    "holder_name": words("持证主体", "Holder"),
-    "holder_code": words("持证主体代码", "Holder's code"),
-    "holder_code_kind": words("持证主体代码类型", "Kind of holder's code"),
-    "valid_from": words("有效期起始", "Valid from"),
-    "valid_to": words("有效期截止", "Valid until"),
-}
+CREDENTIAL: Final = {claim: words(zh, en) for claim, (zh, en) in HEADER.items()}
 """What every credential says."""

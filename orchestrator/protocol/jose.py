@@ -98,10 +98,16 @@ def verify_jws(token: str, *, typ: str, jwk: Mapping[str, Any], limit: int = MAX
     """
     if len(token) > limit:
         raise _bad_signature("凭据过大", "the token is too large")
+    if _read_header(token.partition(".")[0]) != (typ, thumbprint(jwk)):
+        raise _bad_signature("签名凭据的类型或密钥不符", "the token is of another type or key")
+    return verify_signature(token, jwk)
+
+
+def verify_signature(token: str, jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of `token` when `jwk` signed it, whatever its header says: for tokens of other people's making, whose header
+    the caller reads. Raises Refused("bad-signature")."""
     head, _, rest = token.partition(".")
     body, _, tail = rest.partition(".")
-    if _read_header(head) != (typ, thumbprint(jwk)):
-        raise _bad_signature("签名凭据的类型或密钥不符", "the token is of another type or key")
     try:
         signature = unb64(tail)
         data = unb64(body)

@@ -26,6 +26,7 @@ from orchestrator.protocol.wire import (
     Base64Url,
     BindingNumber,
     Hex32,
+    HolderJwk,
     Listed,
     Name,
     SeatNumber,
@@ -142,6 +143,8 @@ class Mandate(WireModel):
     form: Hex32 | None
     delivery: dict[str, str]
     """X25519 JWK of whoever gets the credential."""
+    holder: HolderJwk | None
+    """P-256 JWK to which the credential is bound, when its holder has one."""
     subjects: dict[Name, Listed[SubjectSlot]]
     evidence: Listed[EvidenceGrant]
     consents: Listed[Consent]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from orchestrator.domain.canonical import b64, sha256, unb64
-from orchestrator.domain.errors import Refused
+from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
 
 _SALT_BYTES: Final = 16
@@ -65,7 +65,15 @@ def digest(disclosure: str) -> str:
 def read(
     jwt: str, disclosures: Iterable[str], *, typ: str, jwk: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The payload without `_sd` and `_sd_alg`, and the claims that `disclosures` open (RFC 9901, 7.1).
+    """The payload without `_sd` and `_sd_alg`, and the claims that `disclosures` open (RFC 9901, 7.1). Raises as `read_counted`."""
+    payload, claims, _ = read_counted(jwt, disclosures, typ=typ, jwk=jwk)
+    return payload, claims
+
+
+def read_counted(
+    jwt: str, disclosures: Iterable[str], *, typ: str, jwk: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """The same, and how many claims there are, opened or not.
 
     Raises Refused: "bad-signature" for the JWT, "bad-disclosure" for a disclosure that is malformed, comes twice,
     belongs to no digest, or has the name of another claim, and for digests that are repeated or nested.
@@ -83,7 +91,7 @@ def read(
         if digest(disclosure) not in known or name in payload or name in claims:
             raise _bad_disclosure()
         claims[name] = value
-    return payload, claims
+    return payload, claims, len(digests)
 
 
 def open_disclosure(disclosure: str) -> tuple[str, Any]:
@@ -100,6 +108,17 @@ def open_disclosure(disclosure: str) -> tuple[str, Any]:
     if parts[1] in RESERVED or _mentions_reserved(parts[2]):
         raise _bad_disclosure()
     return parts[1], parts[2]
+
+
+def no_such_claim(name: str, known: Iterable[str]) -> Invalid:
+    """The error for a claim that somebody would show and that is not there."""
+    return Invalid(
+        field="claim",
+        detail=f"证照中没有 {name}",
+        detail_en=f"there is no claim {name}",
+        remedy=", ".join(known),
+        code="no-such-claim",
+    )
 
 
 def _mentions_reserved(value: Any) -> bool:

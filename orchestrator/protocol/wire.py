@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, TypeGuard, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.protocol.jose import check_signing_jwk
 
 CLOCK_SKEW: Final = 30
 """Seconds by which two seats' clocks may differ."""
@@ -34,6 +35,20 @@ Seconds = Annotated[int, Field(ge=0, lt=1 << 48)]
 Name = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,128}$")]
 """A short machine name without spaces or control characters: an item, a role, a row, a material."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+
+
+def _signing_key(jwk: dict[str, str]) -> dict[str, str]:
+    try:
+        check_signing_jwk(jwk)
+    except Invalid:
+        raise ValueError("not a P-256 public key") from None
+    if jwk.keys() != {"kty", "crv", "x", "y"}:
+        raise ValueError("a holder's key has kty, crv, x and y")
+    return jwk
+
+
+HolderJwk = Annotated[dict[str, str], AfterValidator(_signing_key)]
+"""The public P-256 key of a credential's holder, `{kty, crv, x, y}`: to it the credential is bound."""
 
 _SEAT_REF: Final = re.compile(r"seat:(0|[1-9][0-9]{0,2})")
 Model = TypeVar("Model", bound=BaseModel)

@@ -85,15 +85,16 @@ async def add_application(connection: Connection, row: dict[str, Any]) -> None:
     await connection.execute(
         """
         insert into application (id, subject, scenario, version, binding, kind, case_id, situation, situation_salt, form,
-                                 delivery, materials)
+                                 delivery, holder, materials)
         values (%(id)s, %(subject)s, %(scenario)s, %(version)s, %(binding)s, %(kind)s, %(case_id)s, %(situation)s,
-                %(situation_salt)s, %(form)s, %(delivery)s, %(materials)s)
+                %(situation_salt)s, %(form)s, %(delivery)s, %(holder)s, %(materials)s)
         """,
         {
             **row,
             "situation": Jsonb(row["situation"]),
             "form": Jsonb(row["form"]) if row["form"] is not None else None,
             "delivery": Jsonb(row["delivery"]),
+            "holder": Jsonb(row["holder"]) if row["holder"] is not None else None,
             "materials": Jsonb(row["materials"]),
         },
     )

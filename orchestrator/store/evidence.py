@@ -229,6 +229,27 @@ async def add_credentials(connection: Connection, rows: Iterable[dict[str, Any]]
         )
 
 
+async def add_credential_types(connection: Connection, documents: Iterable[tuple[str, str, bytes]]) -> None:
+    """Keeps type metadata as (integrity, vct, document)."""
+    for row in documents:
+        await connection.execute(
+            "insert into credential_type (integrity, vct, document) values (%s, %s, %s) on conflict do nothing", row
+        )
+
+
+async def credential_type(connection: Connection, vct: str, integrity: str | None) -> bytes | None:
+    """The type metadata of that hash, else the newest of a type; None when there is none."""
+    cursor = await connection.execute(
+        """
+        select document from credential_type where vct = %s and (%s::text is null or integrity = %s)
+        order by since desc limit 1
+        """,
+        [vct, integrity, integrity],
+    )
+    row = await cursor.fetchone()
+    return bytes(row["document"]) if row else None
+
+
 async def credentials(connection: Connection, case_ids: Sequence[str]) -> dict[str, Row]:
     """The credential of each case that has one."""
     cursor = await connection.execute("select * from credential where case_id = any(%s)", [list(case_ids)])

@@ -119,6 +119,7 @@ class Consortium:
             "situation": salted_hash(situation_salt or secrets.token_bytes(32), dict(situation or {})),
             "form": None,
             "delivery": {name: self.delivery.jwk[name] for name in ("kty", "crv", "x")},
+            "holder": None,
             "subjects": {role: tuple(some) for role, some in slots.items()},
             "evidence": tuple(grants),
             "consents": (Consent(role=next(iter(subjects)), index=0, at=now),),

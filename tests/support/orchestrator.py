@@ -181,6 +181,7 @@ class Line:
             "situation_salt": case.salt,
             "form": case.form.model_dump(mode="json") if case.form else None,
             "delivery": consortium.delivery.jwk,
+            "holder": None,
             "materials": [],
         }
         deadline = {"value": 2, "unit": "working_day", "day": date.today().isoformat(), "provisional": False}

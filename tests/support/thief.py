@@ -263,6 +263,7 @@ class Swapping(ApplicantClient):
             "situation": {"values": row["situation"], "salt": row["situation_salt"]},
             "form": {"hash": row["form"]["hash"]},
             "delivery": row["delivery"],
+            "holder": row["holder"],
             "case": None,
             "previous": None,
             **self._other,

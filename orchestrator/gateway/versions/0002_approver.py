@@ -26,6 +26,17 @@ create table verdict (
 );
 comment on column verdict.answers is '[{question, item, index, iat, max_age}]: how old what it rests on may get.';
 
+create table basis (
+  case_id text not null,
+  sequence int not null,
+  secret text not null,
+  inputs jsonb not null,
+  file jsonb not null,
+  answers jsonb not null,
+  primary key (case_id, sequence)
+);
+comment on table basis is 'What a verdict rests on, sealed as it came, and a salted hash of each input of the rules.';
+
 create table queue_item (
   case_id text primary key,
   sequence int not null,
@@ -94,6 +105,14 @@ create table credential (
   sealed text not null,
   issued_at timestamptz not null default now()
 );
+
+create table credential_type (
+  integrity text primary key,
+  vct text not null,
+  document bytea not null,
+  since timestamptz not null default now()
+);
+comment on table credential_type is 'Type metadata by which this seat has issued: what a credential hashes must stay to be had.';
 
 create table serial (
   scenario text not null,

@@ -2,6 +2,7 @@
 
 import { checkRanges, collect, fill, prepareLists, say } from "./form.js";
 import { find, keep } from "./keys.js";
+import { newHolderKey } from "./presentation.js";
 import { newDeliveryKey, publicJwk, sealForm, sealMaterial } from "./seal.js";
 
 const MOST_BYTES = 8 * 1024 * 1024; // of the whole request, as the API reads it
@@ -73,13 +74,14 @@ async function materials() {
   return [fresh, listed.map(({ id, hash }) => ({ id, hash }))];
 }
 
-async function deliveryKey() {
+// The credential will be sealed to `delivery` and bound to `holder`; neither key leaves this browser.
+async function ownKeys() {
   const known = await find("keys", form.dataset.delivery);
-  if (known) return { kty: "OKP", crv: "X25519", x: known.x };
-  const pair = await newDeliveryKey();
-  const jwk = await publicJwk(pair);
-  await keep("keys", { x: jwk.x, pair });
-  return jwk;
+  if (known) return { delivery: { kty: "OKP", crv: "X25519", x: known.x }, holder: known.holder.jwk };
+  const [pair, holder] = [await newDeliveryKey(), await newHolderKey()];
+  const delivery = await publicJwk(pair);
+  await keep("keys", { x: delivery.x, pair, holder });
+  return { delivery, holder: holder.jwk };
 }
 
 // A bank account is asked for again rather than left on the device.
@@ -90,7 +92,7 @@ async function submit() {
   const values = collect(form, "q");
   const [fresh, listed] = await materials();
   const sealed = await sealForm(values, listed, recipients);
-  const body = { answers: JSON.parse(form.dataset.answers), form: sealed, materials: fresh, delivery: await deliveryKey() };
+  const body = { answers: JSON.parse(form.dataset.answers), form: sealed, materials: fresh, ...(await ownKeys()) };
   if (!form.dataset.delivery) body.scenario = form.dataset.scenario;
   const text = JSON.stringify(body);
   if (text.length > MOST_BYTES) throw new Error(say("材料过大，请压缩后再选。", "The files are too large; please make them smaller."));

@@ -2,6 +2,7 @@
 
 import { say } from "./form.js";
 import { find, forget } from "./keys.js";
+import { bind, choose } from "./presentation.js";
 import { openCredential } from "./seal.js";
 
 let live = document.getElementById("live");
@@ -50,16 +51,31 @@ async function show(known) {
   list.replaceChildren(
     ...Object.entries(labels)
       .filter(([name]) => claims[name] !== undefined && claims[name] !== null)
-      .map(([name, label]) => entry(say(label.zh, label.en), claims[name])),
+      .map(([name, label]) => entry(name, say(label.zh, label.en), claims[name])),
   );
-  const save = section.querySelector("[data-save]");
-  save.href = URL.createObjectURL(new Blob([presentation], { type: "application/dc+sd-jwt" }));
-  save.hidden = false;
+  section.querySelector("[data-present]").hidden = false;
+  section.querySelector("[data-present] button").addEventListener("click", () => present(presentation, known.holder));
 }
 
-function entry(label, value) {
-  const [box, term, text] = ["div", "dt", "dd"].map((name) => document.createElement(name));
-  term.textContent = label;
+// Hands over what is ticked and nothing else; bound to the holder's key when the reader gave name and nonce.
+async function present(presentation, holder) {
+  const names = [...section.querySelectorAll("[data-claims] input:checked")].map((box) => box.value);
+  const [audience, nonce] = ["audience", "nonce"].map((name) => section.querySelector(`[name=${name}]`).value.trim());
+  let shown = choose(presentation, names);
+  if (holder && audience && nonce) shown = await bind(shown, holder.pair, audience, nonce);
+  const save = document.createElement("a");
+  save.href = URL.createObjectURL(new Blob([shown], { type: "application/dc+sd-jwt" }));
+  save.download = section.dataset.file;
+  save.click();
+  URL.revokeObjectURL(save.href);
+}
+
+function entry(name, label, value) {
+  const [box, term, text] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
+  const [choice, tick] = [document.createElement("label"), document.createElement("input")];
+  Object.assign(tick, { type: "checkbox", value: name, checked: true });
+  choice.append(tick, " ", label);
+  term.append(choice);
   text.textContent = Array.isArray(value) ? value.join(say("、", ", ")) : typeof value === "object" ? JSON.stringify(value) : value;
   box.append(term, text);
   return box;

@@ -1,6 +1,6 @@
-// What this browser remembers, in IndexedDB, of the cases that it applied for: delivery keys, whose private half cannot be
-// read out, and forms as they were filled in, so that a supplement need not ask everything again.
-//   keys:  {x, pair}                  by the public key's x
+// What this browser remembers, in IndexedDB, of the cases that it applied for: delivery and holder keys, whose private halves
+// cannot be read out, and forms as they were filled in, so that a supplement need not ask everything again.
+//   keys:  {x, pair, holder: {pair, jwk}}  by the public delivery key's x
 //   forms: {hash, values, materials}  by the form's hash, materials as [{id, hash}]
 
 function open() {

@@ -15,6 +15,7 @@ const FAULTS = {
   form: ["这不是电子证照文件", "This is no credential"],
   key: ["签名所用的密钥不是该席位在链上登记的密钥", "It is not signed with the key that the seat has on chain"],
   signature: ["签名不正确：内容被改动过，或不是该部门签发", "The signature is wrong: it was changed, or that department never signed it"],
+  binding: ["出示人没有证照所绑定的密钥，或内容与其出示的不符", "Whoever shows it does not hold the key that it is bound to, or it is not what they showed"],
   disclosure: ["其中有不属于这份证照的内容", "It holds something that does not belong to it"],
 };
 
@@ -26,20 +27,32 @@ function entry(label, value) {
   return box;
 }
 
+function shownBy(payload, binding) {
+  if (binding) {
+    const made = new Date(binding.iat * 1000).toLocaleString();
+    return say(
+      `由持证人于 ${made} 向“${binding.aud}”出示，随机数 ${binding.nonce}：请核对是否给您的。`,
+      `Shown by its holder at ${made} to “${binding.aud}” with nonce ${binding.nonce}: make sure that this is you. `,
+    );
+  }
+  return payload.cnf ? say("未证明出示人就是持证人。", "That its holder shows it is not proven. ") : "";
+}
+
 async function check() {
   list.replaceChildren();
   onward.hidden = true;
-  const { issuer, payload, claims } = await readPresentation(form.elements.credential.value, keys);
+  const { issuer, payload, claims, binding } = await readPresentation(form.elements.credential.value, keys);
   const expired = payload.exp !== undefined && payload.exp * 1000 < Date.now();
   status.textContent =
     say(`签名正确，由${names[issuer].zh}签发。`, `Rightly signed by ${names[issuer].en}. `) +
+    shownBy(payload, binding) +
     (expired ? say("已过有效期。", "It has expired. ") : "") +
     say("是否有效，请再查链上状态。", "Whether it counts, ask the chain.");
   status.classList.toggle("fault", expired);
   list.replaceChildren(
     ...Object.entries(claims).map(([name, value]) => entry(labels[name] ? say(labels[name].zh, labels[name].en) : name, value)),
   );
-  onward.href = `/verify?case=${encodeURIComponent(payload.status?.case ?? "")}`;
+  onward.href = `/verify?case=${encodeURIComponent(payload.status?.lianban_case?.case ?? "")}`;
   onward.hidden = false;
 }
 

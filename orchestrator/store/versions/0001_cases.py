@@ -55,6 +55,7 @@ create table application (
     situation_salt text not null,
     form jsonb,
     delivery jsonb not null,
+    holder jsonb,
     materials jsonb not null default '[]',
     created_at timestamptz not null default now()
 );
@@ -156,6 +157,15 @@ create table credential (
     sealed text not null,
     issued_at timestamptz not null default now()
 );
+
+create table credential_type (
+    integrity text primary key,
+    vct text not null,
+    document bytea not null,
+    since timestamptz not null default now()
+);
+comment on table credential_type is 'Type metadata that credentials name by vct and hash, as the issuers gave it.';
+create index credential_type_vct on credential_type (vct, since desc);
 
 create table leaf (
     case_id text not null references case_file (id) on delete cascade,

@@ -213,7 +213,7 @@ async def test_verify__case_ids__what_the_chain_says(world: PortalWorld, visitor
     assert f'"data":"{STATUS_OF}{known[2:]}"' in page.text
     assert world.chain.domain("CaseLedger").contract in page.text
     keys = json.loads(page.one("form", "data-credential")["data-keys"])
-    assert keys[str(CULTURE)]["x"] == KEYS[CULTURE].evidence.jwk["x"]
+    assert keys[str(CULTURE)][0]["x"] == KEYS[CULTURE].evidence.jwk["x"]
     assert "链上没有这个办件" in Page(await visitor.get(f"/verify?case={unknown}")).text
     wrong = await visitor.get("/verify?case=0x12<b>")
     assert (wrong.status_code, "<b>" in wrong.text) == (422, False)

@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from stdnum.iso7064 import mod_37_36
 
+from orchestrator.domain.credential_type import HEADER, CredentialType, integrity, type_document
 from orchestrator.domain.errors import Refused
 from orchestrator.protocol.credential import Credential, CredentialView, open_credential, read_credential
+from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.mandate import FaceCheck
 from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.wire import CLOCK_SKEW
@@ -76,6 +79,8 @@ async def test_credentials__gallery__header_fields_and_identifier(gallery: Appro
     assert (claims["legal_representative"], claims["issuer"]) == ("陈画", lead.name["zh"])
     assert claims["issue_date"] == claims["filed_on"] == claims["valid_from"] == TODAY.isoformat()
     assert claims["valid_to"] == "长期"
+    assert claims["scope"] == gallery.consortium.binding.region
+    assert set(HEADER) <= set(claims)
     assert claims["number"] == claims["licence_number"] == f"京海艺备{TODAY.year}{int(claims['number'][-6:]):06}"
     # GB/T 36904: 1.2.156.3005.2.<type code 21>.<issuer 18>.<serial>.<version 3>.<check by ISO 7064 MOD 37,36>
     root, parts = "1.2.156.3005.2", claims["licence_identifier"].removeprefix("1.2.156.3005.2.").split(".")
@@ -84,6 +89,34 @@ async def test_credentials__gallery__header_fields_and_identifier(gallery: Appro
     assert parts[0] == claims["licence_type_code"] == f"{lead.uscc}001"
     assert parts[2] == claims["licence_number"][-10:]
     mod_37_36.validate("".join(parts))
+
+
+async def test_credentials__type_metadata__travels_with_it_and_is_served_by_its_hash(gallery: Approvers) -> None:
+    case = gallery.file()
+    view = opened(gallery, case, await credential(gallery, case))
+    document = type_document(gallery.consortium.scenario)
+    assert view.integrity == integrity(document)
+    _, jws = await gallery.verdict(case)
+    assert (await issued(gallery, case, jws))["types"] == [document.decode()]
+    labels = CredentialType.checked(document, vct=view.vct, hashed=view.integrity).labels()
+    assert set(view.claims) <= set(labels)
+    lead = gallery.consortium.seat(gallery.lead).keyset.id
+    transport = httpx.ASGITransport(app=gallery.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://lead.test") as http:
+        url = f"/{lead}/credential-types/{view.vct}"
+        for query in ({}, {"integrity": view.integrity}):
+            assert (await http.get(url, params=query)).content == document
+        assert (await http.get(url, params={"integrity": integrity(b"")})).status_code == 404
+        assert (await http.get(f"/{lead}/credential-types/urn:x")).status_code == 404
+
+
+async def test_credentials__mandate_names_a_holders_key__bound_to_it(gallery: Approvers) -> None:
+    key = SigningKey.generate()
+    holder = {name: key.jwk[name] for name in ("kty", "crv", "x", "y")}
+    case = gallery.file()
+    assert opened(gallery, case, await credential(gallery, case)).holder is None
+    case = gallery.file(holder=holder)
+    assert opened(gallery, case, await credential(gallery, case)).holder == holder
 
 
 async def test_credentials__other_keys__do_not_open_it(gallery: Approvers) -> None:

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Refused
-from orchestrator.protocol.credential import Credential, issue_credential, open_credential, present, read_credential
+from orchestrator.protocol.credential import (
+    Credential,
+    Presentation,
+    issue_credential,
+    open_credential,
+    present,
+    read_credential,
+)
 from orchestrator.protocol.jose import SigningKey
+from orchestrator.protocol.keybinding import bind, read_binding
 from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material
 from orchestrator.protocol.sdjwt import make_disclosures
 from orchestrator.protocol.sealing import SealingKey, seal, unseal
@@ -130,15 +138,17 @@ def test_seal_form__in_the_browser__values_and_listed_materials_as_given() -> No
     assert [(each.id, each.hash) for each in form.materials] == [("photo", "0x" + "11" * 32)]
 
 
-def credential(delivery: SealingKey, signer: SigningKey) -> dict[str, Any]:
+def credential(delivery: SealingKey, signer: SigningKey, holder: dict[str, str] | None = None) -> dict[str, Any]:
     issued = issue_credential(
         seat=3,
         vct="urn:lianban:credential:test",
+        integrity="sha256-" + "A" * 43 + "=",
         case=CASE,
         ledger="0x" + "12" * 20,
         chain_id=31337,
         claims={"holder_name": "陈画", "number": "2026-0001", "valid": True},
         delivery=delivery.jwk,
+        holder=holder,
         iat=1_770_000_000,
         exp=None,
         key=signer,
@@ -153,7 +163,7 @@ def test_open_credential__sealed_by_python__claims_and_a_presentation_that_verif
     opened = node("say(await s.openCredential(given.credential, given.case, await pair(given.d, given.x)));", given)
 
     assert opened["claims"] == {"holder_name": "陈画", "number": "2026-0001", "valid": True}
-    assert opened["payload"]["status"]["case"] == CASE
+    assert opened["payload"]["status"]["lianban_case"]["case"] == CASE
     jwt, *disclosures, end = opened["presentation"].split("~")
     assert end == ""
     assert read_credential(jwt, disclosures, signer.jwk).claims == opened["claims"]
@@ -176,13 +186,13 @@ def test_read_presentation__as_the_browser_saves_it__issuer_and_claims() -> None
     given = {
         "credential": credential(delivery, signer),
         "case": CASE,
-        "keys": {"3": signer.jwk},
+        "keys": {"3": [signer.jwk | {"until": None}]},
         **private_parts(delivery),
     }
     script = """
     const { presentation } = await s.openCredential(given.credential, given.case, await pair(given.d, given.x));
     const { issuer, payload, claims } = await p.readPresentation(` ${presentation}\n`, given.keys);
-    say({ issuer, claims, case: payload.status.case });
+    say({ issuer, claims, case: payload.status.lianban_case.case });
     """
     claims = {"holder_name": "陈画", "number": "2026-0001", "valid": True}
 
@@ -197,10 +207,14 @@ def test_read_presentation__changed_in_any_way__named() -> None:
     foreign = make_disclosures({"holder_name": "别人"})["holder_name"]
     forged = b64(unb64(payload).replace(b"31337", b"31338"))
     faults = {
-        "form": [issued["jwt"], "x~", f"{header}.{payload}~", f"{header}.!.{signature}~"],
+        "form": ["x~", f"{header}.{payload}~", f"{header}.!.{signature}~"],
         "key": [present(credential(delivery, other)["jwt"], [])],
         "signature": [present(f"{header}.{forged}.{signature}", opened)],
-        "disclosure": [present(issued["jwt"], [foreign]), present(issued["jwt"], [opened[0], opened[0]])],
+        "binding": [present(issued["jwt"], opened) + "a.b.c", issued["jwt"] + "~x"],
+        "disclosure": [
+            present(issued["jwt"], [foreign]),
+            present(issued["jwt"], [opened[0], opened[0]]),
+        ],
     }
     script = """
     const fault = async (text) => { try { await p.readPresentation(text, given.keys); } catch (e) { return e.message; } };
@@ -209,9 +223,53 @@ def test_read_presentation__changed_in_any_way__named() -> None:
     say(said);
     """
 
-    said = node(script, {"faults": faults, "keys": {"3": signer.jwk}})
+    said = node(script, {"faults": faults, "keys": {"3": [signer.jwk | {"until": None}]}})
 
     assert said == {name: [name] * len(texts) for name, texts in faults.items()}
+
+
+@pytest.mark.parametrize(("until", "read"), [(1_770_000_000, True), (1_769_999_999, False)])
+def test_read_presentation__key_replaced_since__counts_for_what_is_older(until: int, read: bool) -> None:
+    delivery, signer, now = SealingKey.generate(), SigningKey.generate(), SigningKey.generate()
+    keys = {"3": [now.jwk | {"until": None}, signer.jwk | {"until": until}]}
+    script = """
+    try { say((await p.readPresentation(given.text, given.keys)).issuer); } catch (e) { say(e.message); }
+    """
+    said = node(script, {"text": present(credential(delivery, signer)["jwt"], []), "keys": keys})
+    assert said == ("3" if read else "key")
+
+
+def test_present__chosen_claims_bound_in_the_browser__python_and_the_browser_read_it() -> None:
+    """The holder's key is made by the browser; python issues to it, the browser chooses and binds, both read."""
+    delivery, signer = SealingKey.generate(), SigningKey.generate()
+    script = """
+    const holder = await p.newHolderKey();
+    const privateJwk = await crypto.subtle.exportKey("jwk", holder.pair.privateKey).catch(() => null);
+    const shown = await p.bind(p.choose(given.text, ["number", "nothing"]), holder.pair, "bank", "n-1");
+    say({ jwk: holder.jwk, privateJwk, shown });
+    """
+    credential_ = credential(delivery, signer)
+    opened = open_credential(Credential(jwt=credential_["jwt"], sealed=credential_["sealed"]), CASE, delivery)
+    made = node(script, {"text": present(credential_["jwt"], opened)})
+    assert made["privateJwk"] is None
+    shown = Presentation.parse(made["shown"])
+    assert read_credential(shown.jwt, shown.disclosures, signer.jwk).claims == {"number": "2026-0001"}
+    assert read_binding(shown, made["jwk"]).audience == "bank"
+
+    bound = credential(delivery, signer, made["jwk"])
+    script = """
+    const said = [];
+    for (const text of given.texts)
+      said.push(await p.readPresentation(text, given.keys).then(({ binding }) => binding && binding.nonce, (e) => e.message));
+    say(said);
+    """
+    holder = SigningKey.generate()
+    own = credential(delivery, signer, {name: holder.jwk[name] for name in ("kty", "crv", "x", "y")})
+    mine = bind(Presentation(jwt=own["jwt"], disclosures=()), holder, audience="bank", nonce="n-2")
+    stolen = bind(Presentation(jwt=bound["jwt"], disclosures=()), holder, audience="bank", nonce="n-2")
+    given = {"texts": [mine.text(), stolen.text(), f"{own['jwt']}~"]}
+    said = node(script, given | {"keys": {"3": [signer.jwk | {"until": None}]}})
+    assert said == ["n-2", "binding", None]
 
 
 def test_delivery_key__made_in_the_browser__python_seals_to_it_and_nobody_reads_it_out() -> None:

@@ -42,6 +42,7 @@ def make_world() -> World:
         "version": "0x" + "22" * 32, "texts": "0x" + "33" * 32, "sub": "pairwise-1", "day": "2027-01-15",
         "askers": [OPERATOR], "situation": salted_hash(bytes(32), {"agent": False}), "form": None,
         "delivery": delivery.jwk,
+        "holder": None,
         "subjects": {
             "applicant": [{
                 "commitment": subject.commitment,

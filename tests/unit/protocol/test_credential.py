@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.credential import (
+    OPEN,
     TYP,
     Credential,
+    Presentation,
     issue_credential,
     open_credential,
-    parse_presentation,
     present,
     read_credential,
 )
@@ -24,12 +25,13 @@ from orchestrator.protocol.sealing import SealingKey
 
 NOW = 1_800_000_000
 LEAD, OTHER, HOLDER = SigningKey.generate(), SigningKey.generate(), SealingKey.generate()
+TYPE = "sha256-" + "A" * 43 + "="
 CASE, LEDGER = "0x" + "ca" * 32, "0x" + "1a" * 20
 CLAIMS = {"holder_name": "王小明画廊", "identifier": "1.2.156.3005.2.x", "scope": ["艺术品"]}
 
 
 def issued(**changes: Any) -> Credential:
-    fields = {"seat": 3, "vct": "urn:lianban:open-gallery", "case": CASE, "ledger": LEDGER, "chain_id": 31337,
+    fields = {"seat": 3, "vct": "urn:lianban:open-gallery", "integrity": TYPE, "holder": None, "case": CASE, "ledger": LEDGER, "chain_id": 31337,
               "claims": CLAIMS, "delivery": HOLDER.jwk, "iat": NOW, "exp": None, "key": LEAD, **changes}  # fmt: skip
     return issue_credential(**fields)
 
@@ -37,13 +39,13 @@ def issued(**changes: Any) -> Credential:
 def test_credential__opened_and_presented__verifier_sees_what_was_shown() -> None:
     credential = issued(exp=NOW + 9)
     disclosures = open_credential(credential, CASE, HOLDER)
-    jwt, shown = parse_presentation(present(credential.jwt, disclosures[:1]))
-    view = read_credential(jwt, shown, LEAD.jwk)
+    shown = Presentation.parse(present(credential.jwt, disclosures[:1]))
+    view = read_credential(shown.jwt, shown.disclosures, LEAD.jwk)
     assert view.claims == {"holder_name": "王小明画廊"}
     assert (view.iss, view.vct, view.iat, view.exp) == ("seat:3", "urn:lianban:open-gallery", NOW, NOW + 9)
     assert (view.status.case, view.status.ledger, view.status.chain_id) == (CASE, LEDGER, 31337)
     assert view.hash == credential.hash == jws_hash(credential.jwt)
-    assert read_credential(jwt, disclosures, LEAD.jwk).claims == CLAIMS
+    assert read_credential(shown.jwt, disclosures, LEAD.jwk).claims == CLAIMS
     assert read_credential(issued().jwt, [], LEAD.jwk).exp is None
 
 
@@ -83,9 +85,14 @@ def test_issue__faulty_field__refused(changes: dict) -> None:
         issued(**changes)
 
 
-@pytest.mark.parametrize("changes", [{"status": None}, {"iss": "3"}, {"more": 1}, {"status": {"case": CASE}}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": None}, {"iss": "3"}, {"more": 1}, {"status": {"lianban_case": {"case": CASE}}},
+     {"vct#integrity": "sha256-x"}, {"vct#integrity": None}, {"cnf": {"kid": "x"}}, {"cnf": {"jwk": {"kty": "EC"}}}],
+)  # fmt: skip
 def test_read__signed_but_faulty__refused(changes: dict) -> None:
-    payload = {"iss": "seat:3", "vct": "u", "iat": NOW, "status": {"case": CASE, "ledger": LEDGER, "chain_id": 1}}
+    standing = {"lianban_case": {"case": CASE, "ledger": LEDGER, "chain_id": 1}}
+    payload = {"iss": "seat:3", "vct": "u", "vct#integrity": TYPE, "iat": NOW, "status": standing}
     good, _ = sdjwt.issue(payload, {}, typ=TYP, key=LEAD)
     assert read_credential(good, [], LEAD.jwk).vct == "u"
     bad, _ = sdjwt.issue({**payload, **changes}, {}, typ=TYP, key=LEAD)
@@ -93,12 +100,39 @@ def test_read__signed_but_faulty__refused(changes: dict) -> None:
         read_credential(bad, [], LEAD.jwk)
 
 
-@pytest.mark.parametrize("text", ["", "a.b.c", "a.b.c~d", "a.b.c~d~e.f.g"])
-def test_parse_presentation__not_closed_by_a_tilde__refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "a.b.c", "~", "~a~", "a.b.c~~", "a.b.c~d~~e.f.g"])
+def test_presentation__without_a_tilde_or_with_a_gap__refused(text: str) -> None:
     with pytest.raises(Refused):
-        parse_presentation(text)
+        Presentation.parse(text)
 
 
-@given(st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,9}", fullmatch=True), max_size=4))
-def test_present__any_disclosures__parse_back(disclosures: list) -> None:
-    assert parse_presentation(present("a.b.c", disclosures)) == ("a.b.c", disclosures)
+@given(st.lists(st.from_regex(r"[A-Za-z0-9_-]{1,9}", fullmatch=True), max_size=4), st.sampled_from([None, "d.e.f"]))
+def test_presentation__any_disclosures__parse_back(disclosures: list[str], binding: str | None) -> None:
+    shown = Presentation(jwt="a.b.c", disclosures=tuple(disclosures), binding=binding)
+    assert Presentation.parse(shown.text()) == shown
+    assert Presentation.parse(f" {present('a.b.c', disclosures)}\n").disclosures == tuple(disclosures)
+
+
+def test_presentation__claims_chosen__these_and_no_others() -> None:
+    credential = issued()
+    whole = Presentation(jwt=credential.jwt, disclosures=tuple(open_credential(credential, CASE, HOLDER)))
+    some = whole.choose(["scope", "identifier", "scope"])
+    view = read_credential(some.jwt, some.disclosures, LEAD.jwk)
+    assert view.claims == {"identifier": CLAIMS["identifier"], "scope": CLAIMS["scope"]}
+    assert view.claims_in_all == len(CLAIMS)
+    assert whole.choose([]).text() == f"{credential.jwt}~"
+    with pytest.raises(Invalid, match="licence"):
+        whole.choose(["licence"])
+
+
+@pytest.mark.parametrize("name", sorted(OPEN))
+def test_read__signed_credential_discloses_what_is_never_disclosed__refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        issued(claims={name: "x"})
+    payload = {"iss": "seat:3", "vct": "u", "vct#integrity": TYPE, "iat": NOW,
+               "status": {"lianban_case": {"case": CASE, "ledger": LEDGER, "chain_id": 1}}}  # fmt: skip
+    if name in payload:
+        return
+    jwt, disclosures = sdjwt.issue(payload, {name: 1}, typ=TYP, key=LEAD)
+    with pytest.raises(Refused):
+        read_credential(jwt, disclosures.values(), LEAD.jwk)
