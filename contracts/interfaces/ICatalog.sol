@@ -74,6 +74,8 @@ interface ICatalog {
     function bind(Binding calldata binding, bytes[] calldata signatures) external returns (uint40 number);
 
     /// @notice Closes a binding to new cases; running cases go on.
+    /// @dev Signatures that the seats gave for another binding like it, and that are still valid, are not taken back by this:
+    ///      a seat gives them for a short time (`validUntil`).
     /// @param seat Any active seat that the binding names.
     /// @param signature `Retirement` by that seat.
     function retire(uint40 number, uint8 seat, bytes calldata signature) external;
