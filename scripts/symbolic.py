@@ -1,6 +1,6 @@
 """Symbolic checks of the contracts with halmos: every `check_` function of `tests/symbolic`, for all inputs at once.
 
-    python scripts/symbolic.py [PREFIX]     only the checks whose name begins so, without `check_`
+    python scripts/symbolic.py [BEGINNING]…     all, or those whose names begin so
 
 A check passes when halmos went through every path and found none that fails. A path that was left because a loop ran
 longer than its bound counts as failed, so that each bound stands in the check itself.
@@ -58,9 +58,9 @@ def main(arguments: list[str]) -> int:
 
     repair()
     began = time.monotonic()
+    names = "|".join(arguments) or "check_"
     options = ["--root", str(ROOT), "--forge-build-out", OUT, "--loop", LOOP, "--solver-timeout-assertion", "300s"]
-    options += ["--function", "check_" + (arguments[0] if arguments else ""), *arguments[1:]]
-    result = halmos(options)
+    result = halmos([*options, "--match-test", f"^({names})"])
     checks = [check for found in (result.test_results or {}).values() for check in found]
     incomplete = [check.name for check in checks if check.num_bounded_loops]
     for name in incomplete:

@@ -1,4 +1,4 @@
-"""`make check`, `make test` and `make test-anvil`: runs what proves the tree right, and says at the end what failed.
+"""`make check`, `make test`, `make test-anvil` and the symbolic checks: runs what proves the tree right, and says at the end what failed.
 
 The unit tests and the static checks run side by side, a check printing only when it fails; the other test runs go one
 after the other with their output as it comes, so that their closing lines can be read.
@@ -91,6 +91,11 @@ def contract_tests(provider: str) -> Run:
     return Run(f"contracts on {provider}", command, ape())
 
 
+def symbolic_checks(*beginnings: str) -> Run:
+    """The contracts for all inputs at once, by halmos: all checks, or those whose names begin so."""
+    return Run("symbolic", (str(BIN / "python"), "scripts/symbolic.py", *beginnings))
+
+
 def ape() -> dict[str, str]:
     """What ape needs to find its data, the compiler and Anvil inside the project folder."""
     compiler = subprocess.run(
@@ -127,9 +132,11 @@ def loud(run: Run) -> Outcome:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 1 when anything failed, 2 for a wrong argument."""
-    if list(arguments) not in (["check"], ["test"], ["anvil"]):
-        print("verify.py check|test|anvil", file=sys.stderr)
+    if list(arguments) not in (["check"], ["test"], ["anvil"], ["symbolic"]):
+        print("verify.py check|test|anvil|symbolic", file=sys.stderr)
         return 2
+    if arguments[0] == "symbolic":
+        return 0 if loud(symbolic_checks()).passed else 1
     if arguments[0] == "anvil":
         return 0 if loud(contract_tests("foundry")).passed else 1
     began = time.monotonic()

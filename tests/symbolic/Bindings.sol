@@ -8,9 +8,8 @@ import { both, either, signedBy, symbols, typed, world } from "./Cheats.sol";
 import { AnySigners } from "./Stubs.sol";
 
 /// @notice I3 in the Catalog: what any one call, by anyone, at any time, leaves of a version and of a binding.
-/// @dev Signatures and names in the call have 65 bytes, a binding in it one approver and one provider; seats and all other
+/// @dev Names in the call have 40 bytes, a binding has one approver and one provider, in the call four different seats; all
 ///      values are symbolic.
-/// @custom:halmos --default-bytes-lengths 65 --array-lengths signatures={2,3,4},approvers=1,providers=1
 contract BindingCheck {
     AnySigners private _signers;
     Catalog private _catalog;
@@ -25,13 +24,13 @@ contract BindingCheck {
         _catalog.bind(_bindingOf(1, 2, 3, 4), _signatures(4));
     }
 
-    function check_anything__version_and_binding_there__I3(address sender, uint256 time) external {
-        _afterAnything(sender, time);
+    function check_anything__version_and_binding_there__I3(address sender, uint256 time, uint8 call) external {
+        _afterAnything(sender, time, call);
     }
 
-    function check_anything__binding_retired__never_live_again(address sender, uint256 time) external {
+    function check_anything__binding_retired__never_live_again(address sender, uint256 time, uint8 call) external {
         _catalog.retire(1, 3, _signature());
-        _afterAnything(sender, time);
+        _afterAnything(sender, time, call);
         (, bool live) = _catalog.bindingOf(1);
         assert(!live);
     }
@@ -71,8 +70,8 @@ contract BindingCheck {
         assert(!ok);
     }
 
-    function _afterAnything(address sender, uint256 time) private {
-        bytes memory data = symbols.createCalldata("Catalog");
+    function _afterAnything(address sender, uint256 time, uint8 call) private {
+        bytes memory data = _anyCall(call);
         world.warp(time);
         PublishedVersion memory version = _catalog.versionOf(_version);
         (Binding memory binding, bool live) = _catalog.bindingOf(1);
@@ -92,6 +91,29 @@ contract BindingCheck {
         assert(_terms() == terms);
         assert(either(liveNow == live, both(live, bytes4(data) == Catalog.retire.selector)));
         assert(_catalog.bindingCount() >= 1);
+    }
+
+    /// @dev One of all calls that can change anything, with any arguments.
+    function _anyCall(uint8 call) private view returns (bytes memory) {
+        bytes32 version = symbols.createBytes32("version");
+        bytes32 texts = symbols.createBytes32("texts");
+        if (call == 0) {
+            string memory scenario = string(symbols.createBytes(40, "scenario"));
+            return abi.encodeCall(Catalog.publish, (scenario, version, texts, _any8(), _signature()));
+        }
+        if (call == 1) {
+            uint32 revision = uint32(symbols.createUint256("revision"));
+            return abi.encodeCall(Catalog.amendTexts, (version, texts, revision, _signature()));
+        }
+        if (call == 2) {
+            Binding memory binding = _bindingOf(_any8(), _any8(), _any8(), _any8());
+            return abi.encodeCall(Catalog.bind, (binding, _signatures(4)));
+        }
+        return abi.encodeCall(Catalog.retire, (uint40(symbols.createUint256("number")), _any8(), _signature()));
+    }
+
+    function _any8() private pure returns (uint8) {
+        return uint8(symbols.createUint256("seat"));
     }
 
     function _terms() private view returns (bytes32) {
