@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from orchestrator.cli_try import try_adapter
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.gateway.connectors.guarded import connect
 from orchestrator.gateway.definitions import retirement
+from orchestrator.gateway.fetching import require_sources
 from orchestrator.gateway.policy import POLICY_FILE, PolicyFile
 from orchestrator.gateway.proposals import record_retirement
 from orchestrator.gateway.querylog import require_head
@@ -39,6 +42,7 @@ DEPARTMENT_FILE = "department.yaml"
 KEYS = {"chain", "evidence", "request", "sealing"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app.command("try")(try_adapter)
 
 
 @app.callback(invoke_without_command=True)
@@ -169,7 +173,15 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             detail_en=f"there is no department {name}",
             remedy=f"核对 id;新部门在其密钥目录写 {DEPARTMENT_FILE} / check the id; a new one writes {DEPARTMENT_FILE}",
         )
+    adapters = AdapterFiles(name, document, settings.adapters_dir)
+    sources = connect(folder)
+    require_sources(adapters.adapter, sources)
     records = folder / RECORDS_FILE
+    if not records.exists() and not adapters.adapter.tables() and adapters.adapter.sources():
+        # Claims are computed in a session of PostgreSQL that can see nothing but what sources gave: an empty database.
+        from orchestrator.seeding.city import open_databases  # seldom needed, and slow to import
+
+        open_databases(settings.require_database_url(), settings.keys_dir, {name: adapters.adapter})
     if not records.exists():
         raise Invalid(
             field=RECORDS_FILE,
@@ -177,12 +189,11 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             detail_en=f"{name} has no connection file for its records",
             remedy=f"写入 {RECORDS_FILE},或运行 lianban seed / write it, or run lianban seed",
         )
-    adapters = AdapterFiles(name, document, settings.adapters_dir)
     return Seat(
         keyset=(await view.seat_by_id(name)).keyset,
         keys=load_seat_keys(folder, settings.passphrase(), KEYS),
         adapters=adapters,
-        records=Records(records.read_text().strip(), adapters.adapter),
+        records=Records(records.read_text().strip(), adapters.adapter, sources),
         store=Store(store),
         production=settings.profile == "production",
         policy=PolicyFile(folder / POLICY_FILE),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
+from orchestrator.gateway.adapter import Adapter
 from orchestrator.gateway.connectors.connector import Keys, Row, SourceFault
 from orchestrator.gateway.connectors.guarded import Sources
 from orchestrator.gateway.layout import Table, in_order
@@ -31,6 +33,19 @@ async def fetch_tables(
         rows = await sources[source].fetch(name, table, _keys(table, subjects, fetched))
         fetched[name] = (table, rows)
     return fetched
+
+
+def require_sources(adapter: Adapter, sources: Sources) -> None:
+    """Raises Invalid when a record of the adapter lies in a source that the department has not written down."""
+    for name, record in adapter.records.items():
+        if record.source is not None and record.source not in sources:
+            raise Invalid(
+                field=f"{adapter.department.id}.records.{name}.source",
+                code="bad-adapter",
+                detail=f"{SOURCES_FILE} 中没有来源 {record.source}",
+                detail_en=f"there is no source {record.source} in {SOURCES_FILE}",
+                remedy=f"在密钥目录的 {SOURCES_FILE} 中写入,见 docs/department.md / write it into {SOURCES_FILE} in the key folder",
+            )
 
 
 def _keys(table: Table, subjects: Subjects, fetched: Mapping[str, tuple[Table, list[Row]]]) -> Keys:

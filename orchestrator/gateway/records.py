@@ -81,6 +81,16 @@ class Ask:
     """Other parties by slot, for claims that compare."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What the records hold about one subject, as far as one evidence type reads them."""
+
+    fetched: Mapping[str, Sequence[Row]]
+    """Rows that sources gave, by table."""
+    rows: Sequence[Mapping[str, str | None]]
+    """Rows of the record query, every value as PostgreSQL writes it: one is meant; none or two are no answer."""
+
+
 class Records:
     """The records of one department, behind an adapter. Use as an async context manager, or call `open` and `close`."""
 
@@ -167,10 +177,33 @@ class Records:
                 values[position] = value
         return values
 
-    async def check(self) -> None:
-        """Has the database check every claim of the adapter. Raises Invalid with evidence and claim, or Unavailable."""
+    async def look(self, ask: Ask, today: date) -> Looked:
+        """What lies behind the answers to `ask`, for the department's own eyes: a dry run shows it, nothing else may.
+
+        Raises SourceFault, or psycopg.Error with the database's own words.
+        """
+        evidence, _ = _resolve(self._adapter, ask)
+        subject = _subject(0, ask)
+        fetched = await fetch_tables(self._adapter.fetched(evidence), self._sources, [subject])
+        rows = await self._execute(evidence, (), [subject], today, fetched, whole=True)
+        return Looked(
+            fetched={name: list(found) for name, (_, found) in fetched.items()},
+            rows=[{name: value for name, value in row[2].items() if name != "n"} for row in rows if row[1]],
+        )
+
+    async def compute(self, ask: Ask, today: date) -> Value:
+        """The value of the one claim of `ask`, with the database's own words when it fails: for dry runs.
+
+        Raises as `look`, and Invalid as `read`.
+        """
+        [values] = await self._compute(self._adapter, [ask], today)
+        return values[ask.claims[0].key]
+
+    async def check(self, *only: str) -> None:
+        """Has the database check every claim of the adapter, or of the evidence types named. Raises Invalid with evidence
+        and claim, or Unavailable."""
         for evidence in self._adapter.evidence.values():
-            if evidence.source != "record":
+            if evidence.source != "record" or (only and evidence.id not in only):
                 continue
             for claim in evidence.claims.values():
                 params = {name: _SAMPLE[kind] for name, kind in {**claim.params, **claim.optional}.items()}
@@ -190,15 +223,19 @@ class Records:
                     raise _unavailable(evidence, error) from None
 
     async def _read_group(self, adapter: Adapter, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
-        evidence, claims = _resolve(adapter, asks[0])
-        subjects = [_subject(number, ask) for number, ask in enumerate(asks)]
+        evidence, _ = _resolve(adapter, asks[0])
         breaker = self._breakers.setdefault(evidence.id, Breaker(_FAILURES, _PAUSE))
         try:
-            fetched = await fetch_tables(adapter.fetched(evidence), self._sources, subjects)
             with breaker.call((psycopg.OperationalError, PoolTimeout)):
-                rows = await self._execute(evidence, asks[0].claims, subjects, today, fetched)
+                return await self._compute(adapter, asks, today)
         except (psycopg.Error, PoolTimeout, BreakerOpen, SourceFault) as error:
             raise _unavailable(evidence, error) from None
+
+    async def _compute(self, adapter: Adapter, asks: Sequence[Ask], today: date) -> list[dict[str, Value]]:
+        evidence, claims = _resolve(adapter, asks[0])
+        subjects = [_subject(number, ask) for number, ask in enumerate(asks)]
+        fetched = await fetch_tables(adapter.fetched(evidence), self._sources, subjects)
+        rows = await self._execute(evidence, asks[0].claims, subjects, today, fetched)
         found: dict[int, list[tuple[Any, ...]]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(row)
@@ -220,9 +257,10 @@ class Records:
         fetched: Fetched,
         *,
         explain: bool = False,
+        whole: bool = False,
     ) -> list[tuple[Any, ...]]:
         tables = {name: table for name, (table, _) in fetched.items()}
-        text = _statement(evidence, [evidence.claims[ask.claim] for ask in asks], tables)
+        text = _statement(evidence, [evidence.claims[ask.claim] for ask in asks], tables, whole=whole)
         values: dict[str, Any] = {"subjects": Jsonb(subjects), "today": today, "limit": 2 * len(subjects)}
         values |= {f"p{position}": Jsonb(dict(ask.params)) for position, ask in enumerate(asks)}
         values |= {f"t_{name}": Jsonb(rows, dumps=orjson.dumps) for name, (_, rows) in fetched.items()}
@@ -235,11 +273,18 @@ class Records:
 _SAMPLE: dict[str, Any] = {"text": "1", "texts": ["1"], "integer": 1, "decimal": "1"}
 
 
-def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim], fetched: Mapping[str, Table] | None = None) -> str:
+def _statement(
+    evidence: SqlEvidence,
+    claims: Sequence[SqlClaim],
+    fetched: Mapping[str, Table] | None = None,
+    *,
+    whole: bool = False,
+) -> str:
     """The one statement for a set of subjects.
 
     `subject s` has n, type, id, name (plain), attributes, others and today; `r` is the record query's row. Each claim
     sees them and its own parameters as `p`. Tables that were fetched from a source stand under their names.
+    With `whole` the record itself comes before the claims, as jsonb of texts.
     """
     tables = "".join(
         f"{name} as materialized (select * from jsonb_to_recordset(%(t_{name})s::jsonb) as x("
@@ -251,6 +296,8 @@ def _statement(evidence: SqlEvidence, claims: Sequence[SqlClaim], fetched: Mappi
         f",\n  (select ({expand(claim.sql)}) from (select %(p{position})s::jsonb as p) as params) as c{position}"
         for position, claim in enumerate(claims)
     )
+    if whole:
+        columns = ",\n  (select jsonb_object_agg(key, value) from jsonb_each_text(to_jsonb(r))) as record" + columns
     return (
         "with subject as (select x.*, %(today)s::date as today from jsonb_to_recordset(%(subjects)s::jsonb)"
         " as x(n int, type text, id text, name text, attributes jsonb, others jsonb)),\n"
