@@ -76,6 +76,8 @@ class OpenCase:
     """What the form lists: the materials that count."""
     answers: dict[tuple[str, int], Answer | None] = field(default_factory=dict)
     """Item and subject index to the newest answer; None when nothing came."""
+    envelopes: dict[tuple[str, int], AnswerEnvelope] = field(default_factory=dict)
+    """What the provider handed out, whatever came of it."""
     verified: bool = True
     """False when an answer failed verification."""
     stale: list[str] = field(default_factory=list)
@@ -198,6 +200,18 @@ async def _open(
     newest.require_current(now)
     if not read.identities[binding.identity].active:
         raise Refused("身份认证席位已停用", detail_en="the identity seat is not active", code="identity-suspended")
+    case = await assemble(file, mandates, binding, seat)
+    require_consents(newest, case.scenario, case.situation, seat=seat.number, key=seat.keys.sealing)
+    _check_face(newest, case.scenario, seat)
+    return case
+
+
+async def assemble(file: CaseFile, mandates: list[Mandate], binding: BindingView, seat: Seat) -> OpenCase:
+    """A case from its file: the contents are those that the newest mandate names, and what is sealed to this seat is open.
+
+    Raises Refused when one is another, or does not open; whether anybody may decide on it is not asked here.
+    """
+    newest = mandates[-1]
     found = await seat.scenarios.of([binding.version], seat.store)
     if binding.version not in found:
         raise Refused("本席位没有该场景版本", detail_en="this seat lacks the version", code="unknown-version")
@@ -205,8 +219,6 @@ async def _open(
     if _situation_hash(file.situation) != newest.situation:
         raise Refused("情形与授权书不符", detail_en="the situation is not the mandate's", code="wrong-situation")
     situation = read_situation(scenario, file.situation.values)
-    require_consents(newest, scenario, situation, seat=seat.number, key=seat.keys.sealing)
-    _check_face(newest, scenario, seat)
     form, listed = _form(file, newest, scenario, situation, seat)
     return OpenCase(
         file=file,
@@ -334,16 +346,19 @@ async def fetch_answers(
         found = {envelope.question: envelope for envelope in envelopes}
         for position, (case, question, item, index) in enumerate(asked):
             if question in found:
-                _take(case, found[question], item, index, view, seat, now)
+                take(case, found[question], item, index, view, seat, now)
             if position % 64 == 63:
                 await asyncio.sleep(0)
 
     await asyncio.gather(*(one(provider, asked) for provider, asked in by_seat.items()))
 
 
-def _take(
+def take(
     case: OpenCase, envelope: AnswerEnvelope, item: EvidenceItem, index: int, provider: SeatView, seat: Seat, now: int
 ) -> None:
+    """Verifies one answer and puts it into the case: `verified` falls when it does not hold, `stale` names its item when it
+    is too old at `now`."""
+    case.envelopes[item.id, index] = envelope
     try:
         answer = read_answer(
             envelope, provider.key_of("evidence", envelope.answer), private=seat.keys.sealing, seat=seat.number

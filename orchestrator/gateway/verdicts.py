@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from orchestrator.domain.canonical import canonical, sha256, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.gateway.basis import Salts, basis_row, inputs_hash
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedBody, read_signed
@@ -24,10 +25,21 @@ from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.officer import read_decision
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.sheet import Status
-from orchestrator.protocol.verdict import AnswerRef, MaterialRef, OfficerDecision, Verdict, read_verdict, sign_verdict
+from orchestrator.protocol.verdict import (
+    AnswerRef,
+    Change,
+    MaterialRef,
+    OfficerDecision,
+    Verdict,
+    read_verdict,
+    sign_verdict,
+)
 from orchestrator.protocol.wire import WireModel, read_model, seat_ref
+from orchestrator.rules import changes
+from orchestrator.rules.changes import open_changes
 from orchestrator.rules.engine import ENGINE, Decision, Rules
 from orchestrator.rules.inputs import rule_values
+from orchestrator.rules.traits import Trait, traits
 
 router = APIRouter()
 
@@ -49,15 +61,15 @@ class UpdatesBody(WireModel):
 
 @dataclass(slots=True, kw_only=True)
 class RulesByVersion:
-    """Rules that were loaded in this process, by scenario version."""
+    """Rules that were loaded in this process, by scenario version, and what there is to know of their inputs."""
 
-    known: dict[str, Rules] = field(default_factory=dict)
+    known: dict[str, tuple[Rules, dict[str, Trait]]] = field(default_factory=dict)
 
-    def of(self, case: OpenCase) -> Rules:
-        """The rules of a case's version."""
+    def of(self, case: OpenCase) -> tuple[Rules, dict[str, Trait]]:
+        """The rules of a case's version, and the traits of their inputs."""
         version = case.scenario.version
         if version not in self.known:
-            self.known[version] = Rules(case.scenario.definition())
+            self.known[version] = Rules(case.scenario.definition()), traits(case.scenario)
         return self.known[version]
 
 
@@ -71,6 +83,7 @@ class Judged:
     outcome: str
     rows: tuple[str, ...]
     materials_wanted: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
 
 
 @router.post("/{department}/verdicts")
@@ -146,19 +159,33 @@ async def verdicts_of(
     return found
 
 
-async def _given(opened: dict[str, OpenCase | LianbanError], seat: Seat) -> dict[tuple[str, int], tuple[str, str]]:
-    """The verdicts that this seat has given on the cases, with the hash of what they rest on, by case and number.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A verdict that was given before."""
+
+    rests_on: str
+    """Hash of everything that it rests on."""
+    jws: str
+    secret: str
+    """From which the salts of its inputs were made, sealed to this seat."""
+
+
+async def _given(opened: dict[str, OpenCase | LianbanError], seat: Seat) -> dict[tuple[str, int], Given]:
+    """The verdicts that this seat has given on the cases, by case and number.
 
     A case that comes without a mandate which this seat has judged before is refused: whoever carries the cases cannot take
     back what the applicant has changed.
     """
     rows = await seat.store.rows(
-        "select case_id, sequence, inputs, jws from verdict where case_id = any(%s)", [list(opened)]
+        "select case_id, sequence, inputs, jws, secret from verdict join basis using (case_id, sequence)"
+        " where case_id = any(%s)",
+        [list(opened)],
     )
     given = {}
     for row in rows:
         name, jws = str(row["case_id"]), str(row["jws"])
-        given[name, int(str(row["sequence"]))] = str(row["inputs"]), jws
+        before = Given(rests_on=str(row["inputs"]), jws=jws, secret=str(row["secret"]))
+        given[name, int(str(row["sequence"]))] = before
         case = opened[name]
         if isinstance(case, OpenCase):
             brought = {jws_hash(each) for each in case.file.mandates}
@@ -186,12 +213,17 @@ async def _judge(
             except Invalid as error:
                 faulty.append((case.file.case, error))
         readable = [case for case in group if case.file.case in values]
-        results = await rules.of(group[0]).decide_many(role, list(values.values()))
+        tables, known = rules.of(group[0])
+        results = await tables.decide_many(role, list(values.values()))
         for case, result in zip(readable, results, strict=True):
             if isinstance(result, Invalid):
                 faulty.append((case.file.case, result))
             else:
-                judged.append(_judged(case, result, decisions.get(case.file.case), own))
+                each = judged_by(case, result, decisions.get(case.file.case), own)
+                if each.outcome != "approve":
+                    found = open_changes(tables, role, each.rows, values[case.file.case], known)
+                    each = replace(each, changes=tuple(_change(one) for one in found))
+                judged.append(each)
     return judged, faulty
 
 
@@ -207,7 +239,13 @@ async def _decisions(cases: Sequence[OpenCase], seat: Seat) -> dict[str, dict[st
     return found
 
 
-def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, own: SeatView) -> Judged:
+def _change(one: changes.Change) -> Change:
+    return Change(row=one.row, input=one.input, to=one.to, but=one.but)
+
+
+def judged_by(case: OpenCase, decision: Decision, officer: Mapping[str, Any] | None, own: SeatView) -> Judged:
+    """What the rules say of a case, or the officer who decided it ({certificate, decision, materials_wanted}). Raises
+    Refused when that decision is not one of an officer of the seat."""
     rows = tuple(dict.fromkeys(hit.id for hit in decision.hits))
     if officer is None:
         return Judged(
@@ -231,39 +269,50 @@ def _judged(case: OpenCase, decision: Decision, officer: dict[str, Any] | None, 
 
 
 async def _sign(
-    judged: Sequence[Judged], given: Mapping[tuple[str, int], tuple[str, str]], seat: Seat, now: int
+    judged: Sequence[Judged], given: Mapping[tuple[str, int], Given], seat: Seat, now: int
 ) -> dict[str, str]:
     """Verdicts by case. The same inputs give the same verdict again; others replace what was given before. A sheet that was
     signed meanwhile holds this seat to its outcome until it can no longer land."""
     signed: dict[str, str] = {}
-    rows = []
+    rows, salts = [], Salts(seat=seat)
     for each in judged:
-        file = each.case.file
-        inputs = to_hex(sha256(canonical([each.decision.inputs_hash, _basis(each)])))
+        file, texts = each.case.file, each.decision.inputs
         before = given.get((file.case, file.sequence))
-        if before is not None and before[0] == inputs:
-            signed[file.case] = before[1]
-            continue
-        jws = sign_verdict(_verdict(each, seat, now), seat.keys.evidence)
+        if before is not None:
+            salted = salts.commit(before.secret, file.case, file.sequence, texts)
+            if before.rests_on == _rests_on(each, salted):
+                signed[file.case] = before.jws
+                continue
+        secret = salts.new()
+        salted = salts.commit(secret, file.case, file.sequence, texts)
+        jws = sign_verdict(_verdict(each, seat, inputs_hash(salted), now), seat.keys.evidence)
         signed[file.case] = jws
         rows.append(
             {
                 "case_id": file.case,
                 "sequence": file.sequence,
-                "inputs": inputs,
+                "inputs": _rests_on(each, salted),
                 "mandate": each.case.mandate_hash,
                 "outcome": each.outcome,
                 "answers": _ages(each.case),
                 "jws": jws,
+                **basis_row(each.case, secret, salted, seat.number),
             }
         )
     if rows:
         await seat.store.rows(
             """
+            with v as (
+              select * from jsonb_to_recordset(%s) as v(case_id text, sequence int, inputs text, mandate text, outcome text,
+                answers jsonb, jws text, secret text, salted jsonb, file jsonb, envelopes jsonb)
+            ), kept as (
+              insert into basis (case_id, sequence, secret, salted, file, envelopes)
+              select case_id, sequence, secret, salted, file, envelopes from v
+              on conflict (case_id, sequence) do update
+              set secret = excluded.secret, salted = excluded.salted, file = excluded.file, envelopes = excluded.envelopes
+            )
             insert into verdict (case_id, sequence, inputs, mandate, outcome, answers, jws)
-            select v.case_id, v.sequence, v.inputs, v.mandate, v.outcome, v.answers, v.jws
-            from jsonb_to_recordset(%s) as v(case_id text, sequence int, inputs text, mandate text, outcome text,
-                                             answers jsonb, jws text)
+            select case_id, sequence, inputs, mandate, outcome, answers, jws from v
             on conflict (case_id, sequence) do update
             set inputs = excluded.inputs, mandate = excluded.mandate, outcome = excluded.outcome,
                 answers = excluded.answers, jws = excluded.jws, made_at = now()
@@ -271,6 +320,10 @@ async def _sign(
             [Jsonb(rows)],
         )
     return signed
+
+
+def _rests_on(each: Judged, salted: Mapping[str, str]) -> str:
+    return to_hex(sha256(canonical([inputs_hash(salted), _basis(each)])))
 
 
 def _basis(each: Judged) -> list[Any]:
@@ -290,7 +343,7 @@ def _ages(case: OpenCase) -> list[dict[str, Any]]:
     ]
 
 
-def _verdict(each: Judged, seat: Seat, now: int) -> Verdict:
+def _verdict(each: Judged, seat: Seat, inputs: str, now: int) -> Verdict:
     case = each.case
     return Verdict(
         iss=seat_ref(seat.number),
@@ -310,7 +363,8 @@ def _verdict(each: Judged, seat: Seat, now: int) -> Verdict:
         outcome=each.outcome,  # type: ignore[arg-type]
         rows=each.rows,
         materials_wanted=each.materials_wanted,
-        inputs=each.decision.inputs_hash,
+        changes=each.changes,
+        inputs=inputs,
         engine=ENGINE,
         officer=each.officer,
         iat=now,

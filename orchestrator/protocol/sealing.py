@@ -123,6 +123,11 @@ def credential_info(case: str) -> bytes:
     return _info("lianban.credential.v1", case)
 
 
+def basis_info(seat: int) -> bytes:
+    """What a secret is bound to that a seat seals to itself: the salts of its verdicts' inputs."""
+    return _info("lianban.basis.v1", seat)
+
+
 def _info(tag: str, *parts: str | int) -> bytes:
     """`tag` and the parts as UTF-8 text (numbers in decimal), each ended by a zero byte.
 

@@ -58,6 +58,23 @@ class MaterialRef(WireModel):
     hash: Hex32
 
 
+class Change(WireModel):
+    """One input with another value, and a row would not have hit: as far as it follows from what is not sealed."""
+
+    row: Name
+    input: Name
+    to: Listed[Text]
+    """Values with any of which the row would not have hit."""
+    but: Listed[Text]
+    """When `to` is empty: any known value would do but these."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.to) == bool(self.but):
+            raise ValueError("either values that would do, or those that would not")
+        return self
+
+
 class OfficerDecision(WireModel):
     """The officer's certificate and decision, both compact JWS (`protocol/officer.py`)."""
 
@@ -86,8 +103,10 @@ class Verdict(WireModel):
     rows: Listed[Name]
     """Ids of the rule rows that hit: the reasons."""
     materials_wanted: Listed[Name]
+    changes: Listed[Change] = ()
+    """For each of the rows that speaks against approving: the smallest change of one input with which it would not have hit."""
     inputs: Hex32
-    """SHA-256 of the canonical inputs that the rules saw."""
+    """SHA-256 of the canonical JSON of {input: its salted hash}. The approver keeps these and the salts."""
     engine: Text
     """Rules engine and version."""
     officer: OfficerDecision | None

@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 import zen
 
-from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.cells import (
     NOT_ASKED,
     UNKNOWN,
@@ -69,8 +68,8 @@ class Decision:
     """Materials that a return asks for; empty for every other outcome."""
     confirm_required: bool
     """True when `proposed` is signed only after an officer's confirmation."""
-    inputs_hash: str
-    """SHA-256 of the canonical JSON of every input that this approver's table reads."""
+    inputs: Mapping[str, str]
+    """Every input that this approver's table reads, in its one canonical text. Personal: never logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +241,7 @@ def _conclude(role: str, table: _Table, values: dict[str, Scalar], found: list[t
         hits=tuple(hits),
         materials_wanted=tuple(wanted) if outcome == "return" else (),
         confirm_required=confirm,
-        inputs_hash=_hash(table, values),
+        inputs=_texts(table, values),
     )
 
 
@@ -279,15 +278,14 @@ def _unknown(table: _Table, values: Mapping[str, Scalar]) -> set[str]:
     return {name for name in relevant if values[name] == UNKNOWN}
 
 
-def _hash(table: _Table, values: Mapping[str, Scalar]) -> str:
+def _texts(table: _Table, values: Mapping[str, Scalar]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for each in table.inputs:
         value = values[each.name]
         if isinstance(value, Decimal):
             value = date.fromordinal(int(value)).isoformat() if each.type == "date" else number_text(value)
         texts[each.name] = value
-    # Texts under ASCII names: here orjson's sorted form is RFC 8785's, at a tenth of its cost.
-    return to_hex(sha256(orjson.dumps(texts, option=orjson.OPT_SORT_KEYS)))
+    return texts
 
 
 def _bad_table(field: str, en: str) -> Invalid:

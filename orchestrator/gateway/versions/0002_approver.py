@@ -30,9 +30,9 @@ create table basis (
   case_id text not null,
   sequence int not null,
   secret text not null,
-  inputs jsonb not null,
+  salted jsonb not null,
   file jsonb not null,
-  answers jsonb not null,
+  envelopes jsonb not null,
   primary key (case_id, sequence)
 );
 comment on table basis is 'What a verdict rests on, sealed as it came, and a salted hash of each input of the rules.';

@@ -185,12 +185,12 @@ def test_decide__other_approvers_inputs_absent__not_needed(rules: Rules) -> None
     assert [each.name for each in rules.inputs("health")] == ["form.central_air"]
 
 
-def test_decide__same_values_written_differently__same_inputs_hash(rules: Rules) -> None:
+def test_decide__same_values_written_differently__same_inputs(rules: Rules) -> None:
     one = rules.decide("culture", GOOD)
 
-    assert rules.decide("culture", GOOD | {"q.area": 300, "company.new": "true"}).inputs_hash == one.inputs_hash
-    assert rules.decide("culture", GOOD | {"form.central_air": True}).inputs_hash == one.inputs_hash
-    assert rules.decide("culture", GOOD | {"q.area": "299.99"}).inputs_hash != one.inputs_hash
+    assert rules.decide("culture", GOOD | {"q.area": 300, "company.new": "true"}).inputs == one.inputs
+    assert rules.decide("culture", GOOD | {"form.central_air": True}).inputs == one.inputs
+    assert rules.decide("culture", GOOD | {"q.area": "299.99"}).inputs != one.inputs
 
 
 def test_decide_many__one_case_invalid__others_decided(rules: Rules) -> None:
