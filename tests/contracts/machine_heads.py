@@ -84,7 +84,7 @@ def log_of(hands: Hands, seat: int, size: int, root: bytes) -> Log | None:
 def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, ...], bool]:
     """A head and whether it should be anchored."""
     rng = hands.rng
-    fault = hands.fault(*HEAD_FAULTS)
+    fault = "huge" if not size and hands.chance(0.12) else hands.fault(*HEAD_FAULTS)
     log = log_of(hands, seat, size, root)
     if log is None:
         # What was anchored is the head of no tree: the seat lied about its size. Nothing can extend it.
@@ -134,7 +134,8 @@ def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, .
         case "size":
             new = (max(new[0] + rng.choice([-2, -1, 1, 2, 8, 64]), 1), new[1])
         case "huge":
-            new = (rng.choice([2**48, 2**48 + new[0] % 2**48, 2**49 + new[0], 2**64 - 1]), new[1])
+            # The largest that is allowed is anchored when it is the first; after it there is nothing more to anchor.
+            new = (rng.choice([2**48 - 1, 2**48 - 1, 2**48, 2**48 + new[0] % 2**48, 2**64 - 1]), new[1])
         case "zero":
             new, proof = (0, rng.randbytes(32)), []
     signer = hands.signer(seat)

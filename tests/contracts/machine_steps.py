@@ -70,6 +70,22 @@ def _silenced(hands: Hands) -> list[Act]:
     )
 
 
+def _outvoted(hands: Hands) -> list[Act]:
+    """A seat whose change of keys waits is silenced and refuses the change in the same block: suspended it may, removed not."""
+    consortium, soon = hands.machine.consortium, hands.machine.clock.block + 1
+    waiting = [seat for seat, one in consortium.seats.items() if one.keys[-1].fromBlock > soon]
+    if not waiting:
+        return [hands.pick([acts.rotation, acts.replacement, acts.replacement])(hands)]
+    seat = hands.pick(waiting)
+    [change] = consortium.changeCount(seat)
+    signature = hands.sign(hands.signer(seat), "Consortium", "Veto", seat, change)
+    return [
+        Act(hands.council(False), "Consortium", hands.pick(["suspend", "remove"]), (seat,)),
+        Act(hands.actor(), "Consortium", "veto", (seat, change, signature)),
+        Act(hands.council(False), "Consortium", "cancel", (seat, change)),
+    ]
+
+
 def _again(hands: Hands) -> list[Act]:
     """I4: what was sent before, by anybody, at times by the council."""
     if not hands.replays:
@@ -103,6 +119,7 @@ STEPS: dict[str, tuple[int, Callable[[Hands], list[Act]]]] = {
     "retire": (3, _alone(acts.retirement)),
     "together": (5, _together),
     "silenced": (2, _silenced),
+    "outvoted": (3, _outvoted),
     "again": (4, _again),
     "dirty": (2, _dirty),
     "mine": (3, lambda hands: []),
