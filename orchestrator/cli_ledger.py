@@ -12,20 +12,20 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import httpx
 import typer
 
 from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
-from orchestrator.domain.errors import Invalid, Refused, Unavailable
+from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.merkle import Leaf
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.poster import HeadPart
 from orchestrator.ledger.proofs import History, Proofs, head_call
+from orchestrator.ledger.publiclog import ask_log
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
@@ -143,7 +143,7 @@ def entry(
     async def look(view: LedgerView, proofs: Proofs, _: Payer) -> None:
         head = await _anchored(proofs, seat)
         url = gateway or (await view.seat(seat)).keyset.endpoint
-        given = await _get(url, "/log/inclusion", index=index, size=head.size)
+        given = await ask_log(url, "/log/inclusion", index=index, size=head.size)
         text = str(given["entry"])
         path = [from_hex(node) for node in given["path"]]
         if not await proofs.in_log(head, index, leaf_hash(text.encode()), path):
@@ -171,7 +171,7 @@ def head(
 
     async def look(view: LedgerView, proofs: Proofs, payer: Payer) -> None:
         url = gateway or (await view.seat(seat)).keyset.endpoint
-        now = await _get(url, "/log/head")
+        now = await ask_log(url, "/log/head")
         new = Head(seat=seat, size=int(now["size"]), root=from_hex(now["root"]))
         old = await proofs.anchored(seat) or Head(seat=seat, size=0, root=EMPTY_ROOT)
         typer.echo(f"已锚定 anchored  {old.size}  {to_hex(old.root)}")
@@ -183,7 +183,7 @@ def head(
             raise _rewritten("日志变短了", "the log has shrunk")
         proof: list[bytes] = []
         if 0 < old.size < new.size:
-            given = await _get(url, "/log/consistency", first=old.size, second=new.size)
+            given = await ask_log(url, "/log/consistency", first=old.size, second=new.size)
             proof = [from_hex(node) for node in given["proof"]]
         if not await proofs.extends(old, new, proof):
             raise _rewritten("现日志不延续已锚定的日志", "the log does not extend the anchored one")
@@ -267,29 +267,6 @@ async def _anchored(proofs: Proofs, seat: int) -> Head:
             remedy=f"lianban ledger head {seat} --anchor",
         )
     return found
-
-
-async def _get(url: str, path: str, **query: int) -> dict[str, Any]:
-    """What a gateway's public log answers. Raises Unavailable when it does not, Refused when it says no."""
-    try:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
-            answer = await http.get(url.rstrip("/") + path, params=query)
-            content: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise Unavailable(
-            "部门网关没有应答",
-            detail_en=f"the gateway did not answer: {type(error).__name__}",
-            code="gateway-down",
-            remedy=f"核对 {url},或用 --gateway 另指地址 / check {url}, or name another with --gateway",
-        ) from None
-    if answer.status_code != 200:
-        raise Refused(
-            str(content.get("title", "网关拒绝")),
-            detail_en=str(content.get("detail", answer.status_code)),
-            code=str(content.get("code", "gateway-refused")),
-            remedy=str(content.get("remedy", "")),
-        )
-    return content
 
 
 def _case_id(text: str) -> str:

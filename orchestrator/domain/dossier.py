@@ -18,6 +18,8 @@ from orchestrator.domain.merkle import DossierTree, Leaf
 
 KINDS: Final = ("mandate", "situation", "form", "material", "answer", "verdict", "credential", "revocation")
 """What a dossier holds; a material is written `material:<id>`."""
+RECEIPT: Final = "lianban-receipt-1"
+"""The format of a case's receipt: its steps, and some leaves with their paths."""
 _KIND: Final = re.compile(
     r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation"
 )
@@ -25,7 +27,7 @@ _KIND: Final = re.compile(
 
 def new_leaf(kind: str, content_hash: str) -> Leaf:
     """A new leaf for what has this SHA-256 (`0x…`), with a fresh salt. Raises Invalid for a kind that dossiers do not hold."""
-    _check_kind(kind)
+    check_kind(kind)
     return Leaf(kind=kind, salt=secrets.token_bytes(32), content=from_hex(content_hash))
 
 
@@ -45,7 +47,7 @@ class Dossier:
 
     def __post_init__(self) -> None:
         for leaf in self.entries:
-            _check_kind(leaf.kind)
+            check_kind(leaf.kind)
         if len(set(self.entries)) != len(self.entries):
             raise Invalid(field="dossier", detail="案卷内容重复", detail_en="an entry comes twice", code="bad-dossier")
 
@@ -83,7 +85,8 @@ class Dossier:
         return cls(entries)
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Raises Invalid for a kind that dossiers do not hold."""
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise Invalid(
             field="dossier.kind",

@@ -85,3 +85,16 @@ def credential_identifier(type_code: str, issuer: str, serial: str, version: str
         raise ValueError("serial or version has the wrong shape")
     check = mod_37_36.calc_check_digit(type_code + issuer + serial + version)
     return f"{_LICENCE_ROOT}.{type_code}.{issuer}.{serial}.{version}.{check}"
+
+
+def credential_identifier_problem(identifier: str) -> tuple[str, str] | None:
+    """What is wrong with an electronic licence's identifier (GB/T 36904), in both languages; None for a well-formed one."""
+    found = re.fullmatch(
+        rf"{re.escape(_LICENCE_ROOT)}\.([0-9A-Z]{{21}})\.([0-9A-Z]{{18}})\.([0-9A-Z]{{1,40}})\.([0-9]{{3}})\.[0-9A-Z]",
+        identifier,
+    )
+    if found is None:
+        return "各段长度或字符不对", "its parts have wrong lengths or characters"
+    if credential_identifier(found[1], found[2], found[3], found[4]) != identifier:
+        return "校验位不正确", "the check character is wrong"
+    return None
