@@ -13,7 +13,7 @@ import uvicorn
 
 from orchestrator.cli_try import try_adapter
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
-from orchestrator.gateway.connectors.guarded import connect
+from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.definitions import retirement
 from orchestrator.gateway.fetching import require_sources
 from orchestrator.gateway.policy import POLICY_FILE, PolicyFile
@@ -174,7 +174,7 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             remedy=f"核对 id;新部门在其密钥目录写 {DEPARTMENT_FILE} / check the id; a new one writes {DEPARTMENT_FILE}",
         )
     adapters = AdapterFiles(name, document, settings.adapters_dir)
-    sources = connect(folder)
+    sources = Connections(folder)
     require_sources(adapters.adapter, sources)
     records = folder / RECORDS_FILE
     if not records.exists() and not adapters.adapter.tables() and adapters.adapter.sources():

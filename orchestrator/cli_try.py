@@ -23,7 +23,7 @@ from orchestrator.domain.errors import Invalid, LianbanError
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
 from orchestrator.gateway.adapter import Adapter, read_adapters
-from orchestrator.gateway.connectors.guarded import connect
+from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.fetching import require_sources
 from orchestrator.gateway.records import Party, Records
 from orchestrator.gateway.trial import Tried, try_evidence
@@ -87,7 +87,7 @@ async def _try(
     scenarios: Sequence[Scenario],
     today: date,
 ) -> list[Tried]:
-    sources = connect(folder)
+    sources = Connections(folder)
     require_sources(own, sources)
     async with Records(dsn, own, sources) as records:
         return [

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.adapter import Adapter
 from orchestrator.gateway.connectors.connector import Keys, Row, SourceFault
-from orchestrator.gateway.connectors.guarded import Sources
+from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.layout import Table, in_order
 from orchestrator.gateway.sources import SOURCES_FILE
 
@@ -17,28 +17,29 @@ Subjects = Sequence[Mapping[str, Any]]
 
 
 async def fetch_tables(
-    tables: Mapping[str, tuple[str, Table]], sources: Sources, subjects: Subjects
+    tables: Mapping[str, tuple[str, Table]], sources: Connections | None, subjects: Subjects
 ) -> dict[str, tuple[Table, list[Row]]]:
     """The rows of each table (given with the name of its source) that the subjects may need. Raises SourceFault."""
     fetched: dict[str, tuple[Table, list[Row]]] = {}
     for name in in_order({name: table for name, (_, table) in tables.items()}):
         source, table = tables[name]
-        if source not in sources:
+        connector = await sources.of(source) if sources is not None else None
+        if connector is None:
             raise SourceFault(
                 f"records.*.source: {source}",
                 f"{SOURCES_FILE} 中没有来源 {source}",
                 f"there is no source {source} in {SOURCES_FILE}",
                 f"在密钥目录的 {SOURCES_FILE} 中写入 / write it into {SOURCES_FILE} in the key folder",
             )
-        rows = await sources[source].fetch(name, table, _keys(table, subjects, fetched))
+        rows = await connector.fetch(name, table, _keys(table, subjects, fetched))
         fetched[name] = (table, rows)
     return fetched
 
 
-def require_sources(adapter: Adapter, sources: Sources) -> None:
+def require_sources(adapter: Adapter, sources: Connections) -> None:
     """Raises Invalid when a record of the adapter lies in a source that the department has not written down."""
     for name, record in adapter.records.items():
-        if record.source is not None and record.source not in sources:
+        if record.source is not None and record.source not in sources.names():
             raise Invalid(
                 field=f"{adapter.department.id}.records.{name}.source",
                 code="bad-adapter",

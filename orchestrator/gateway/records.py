@@ -29,7 +29,7 @@ from orchestrator.domain.names import plain_name
 from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand
 from orchestrator.gateway.connectors.breaker import Breaker, BreakerOpen
 from orchestrator.gateway.connectors.connector import Row, SourceFault
-from orchestrator.gateway.connectors.guarded import Sources
+from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.fetching import fetch_tables
 from orchestrator.gateway.layout import Table
 
@@ -98,7 +98,7 @@ class Records:
         self,
         dsn: str,
         adapter: Adapter,
-        sources: Sources | None = None,
+        sources: Connections | None = None,
         *,
         statement_timeout_ms: int = 5000,
         connections: int = 4,
@@ -106,7 +106,7 @@ class Records:
         """`dsn` names the department's database and its reading role, `sources` the other systems with records of it."""
         options = f"-c default_transaction_read_only=on -c statement_timeout={statement_timeout_ms}"
         self._adapter = adapter
-        self._sources = sources or {}
+        self._sources = sources
         self._breakers: dict[str, Breaker] = {}
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             dsn,
@@ -120,14 +120,14 @@ class Records:
     async def open(self) -> None:
         """Opens pool and sources; connections are made when they are needed."""
         await self._pool.open()
-        for source in self._sources.values():
-            await source.open()
+        if self._sources is not None:
+            await self._sources.open()
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._pool.close()
-        for source in self._sources.values():
-            await source.close()
+        if self._sources is not None:
+            await self._sources.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -100,7 +100,9 @@ async def try_evidence(
     )
 
 
-async def _seen(records: Records, evidence: SqlEvidence, ask: Ask, scenarios: Iterable[Scenario], today: date) -> AsyncIterator[Seen]:
+async def _seen(
+    records: Records, evidence: SqlEvidence, ask: Ask, scenarios: Iterable[Scenario], today: date
+) -> AsyncIterator[Seen]:
     for scenario, item, claim in _asked(evidence, scenarios):
         params, lacks = _params(scenario, claim, ask.subject, today)
         value: Value = None

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -62,14 +63,17 @@ class FileConnector:
         self._name = name
         self._source = source
         self._loaded: dict[str, _Loaded] = {}
+        self._loading: dict[str, tuple[_Version, Table, Future[_Loaded]]] = {}
         self._half: set[_Version] = set()
-        self._loading = threading.Lock()
+        self._lock = threading.Lock()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"source-{name}")
 
     async def open(self) -> None:
         """Nothing to do: files are read when they are asked for."""
 
     async def close(self) -> None:
         """Forgets all rows."""
+        self._reader.shutdown(cancel_futures=True)
         for loaded in self._loaded.values():
             loaded.rows.close()
         self._loaded.clear()
@@ -87,7 +91,7 @@ class FileConnector:
                 "a table in a folder of files says which file it is",
                 'file: {pattern: "list_{date}.csv"}',
             )
-        with self._loading:
+        with self._lock:
             loaded = self._newest(name, table, layout)
         if layout.max_age_days is not None:
             age = (datetime.now(_BEIJING).date() - loaded.drop.day).days
@@ -114,13 +118,15 @@ class FileConnector:
             if drop.version in self._half or time.time() - drop.version[3] / 1e9 < self._source.settle:
                 continue
             try:
-                self._loaded[name] = _load(drop, name, table, layout, self._source.rows_in_file)
+                taken = self._taken(drop, name, table, layout, loaded)
             except HalfWritten:
                 self._half.add(drop.version)
                 _log.error("file-half-written", source=self._name, table=name, file=drop.path.name)
                 continue
-            _log.info("file-taken", source=self._name, table=name, file=drop.path.name)
-            return self._loaded[name]
+            if taken is not loaded:
+                self._loaded[name] = taken
+                _log.info("file-taken", source=self._name, table=name, file=drop.path.name)
+            return taken
         if loaded is not None:
             return loaded
         raise SourceFault(
@@ -129,6 +135,27 @@ class FileConnector:
             "there is no whole file of this pattern in the folder",
             f"先以别名写入,写完再改名为 / write it under another name, then rename it to {layout.pattern}",
         )
+
+    def _taken(self, drop: _Drop, name: str, table: Table, layout: FileLayout, loaded: _Loaded | None) -> _Loaded:
+        """The rows of a file that is not in memory yet; those of the one before while a long file is still being read.
+
+        A file that is wrong is read once: what is wrong with it is said again until it changes.
+        """
+        under_way = self._loading.get(name)
+        if under_way is None or under_way[:2] != (drop.version, table):
+            future = self._reader.submit(_load, drop, name, table, layout, self._source.rows_in_file)
+            under_way = self._loading[name] = (drop.version, table, future)
+        try:
+            return under_way[2].result(timeout=self._source.timeout / 2)
+        except TimeoutError:
+            if loaded is not None:
+                return loaded
+            raise SourceFault(
+                f"{name}.file",
+                "文件尚在读入",
+                "the file is still being read",
+                "稍后再试;大文件可改用数据库来源 / try again later; for large files a database is better",
+            ) from None
 
     def _drops(self, name: str, layout: FileLayout) -> list[_Drop]:
         """The table's files, the newest first. Links are not followed."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.connectors.breaker import Breaker, BreakerOpen
 from orchestrator.gateway.connectors.connector import Connector, Keys, Row, SourceFault
 from orchestrator.gateway.layout import Table
@@ -81,10 +81,63 @@ class Guarded:
         return rows
 
 
-def connect(folder: Path) -> dict[str, Guarded]:
-    """The sources of a department's key folder, ready to be opened. Raises Invalid for what is wrong in `sources.yaml`."""
-    sources = load_sources(folder)
-    return {name: Guarded(name, _connector(name, source, folder), source) for name, source in sources.items()}
+class Connections:
+    """The sources of one department, made anew when its `sources.yaml` changes. A faulty change is logged, and the sources
+    before it stay in use."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the department's key folder. Raises Invalid for what is wrong in `sources.yaml`."""
+        self._folder = folder
+        self._lock = asyncio.Lock()
+        self._seen = self._state()
+        self._sources = self._made()
+        self._opened = False
+
+    def names(self) -> set[str]:
+        """The sources that there are."""
+        return set(self._sources)
+
+    async def of(self, name: str) -> Guarded | None:
+        """The source of that name, or None."""
+        async with self._lock:
+            state = self._state()
+            if state != self._seen:
+                self._seen = state
+                await self._renew()
+        return self._sources.get(name)
+
+    async def open(self) -> None:
+        """Makes all of them ready."""
+        self._opened = True
+        for source in self._sources.values():
+            await source.open()
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        self._opened = False
+        for source in self._sources.values():
+            await source.close()
+
+    async def _renew(self) -> None:
+        try:
+            made = self._made()
+        except Invalid as error:
+            _log.error("sources-faulty", field=error.field, detail=error.detail_en)
+            return
+        old, self._sources = self._sources, made
+        for source in old.values():
+            await source.close()
+        if self._opened:
+            await self.open()
+        _log.info("sources-reloaded", sources=sorted(made))
+
+    def _state(self) -> int:
+        file = self._folder / SOURCES_FILE
+        return file.stat().st_mtime_ns if file.exists() else 0
+
+    def _made(self) -> dict[str, Guarded]:
+        sources = load_sources(self._folder)
+        return {name: Guarded(name, _connector(name, source, self._folder), source) for name, source in sources.items()}
 
 
 def _connector(name: str, source: AnySource, folder: Path) -> Connector:
@@ -102,7 +155,3 @@ def _connector(name: str, source: AnySource, folder: Path) -> Connector:
             from orchestrator.gateway.connectors.http import HttpConnector
 
             return HttpConnector(name, source, folder)
-
-
-Sources = Mapping[str, Guarded]
-"""Sources of one department by name."""
