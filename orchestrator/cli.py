@@ -42,6 +42,7 @@ GROUPS: dict[str, Group] = {
     "seat": Group("orchestrator.cli_seat", "本部门的席位:同意书、否决 · a seat: agreements, veto"),
     "council": Group("orchestrator.cli_council", "理事会:提案、签署、执行 · the council: propose, sign, execute"),
     "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
+    "replay": Group("orchestrator.cli_replay", "复核:按原案卷再次评判 · decide a case once more, as its approver"),
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
     "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.cli_gateway import open_seat
+from orchestrator.cli_replay import show_replay
 from orchestrator.cli_scenario import show_changes
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.vocabulary import Words
@@ -90,7 +91,7 @@ def certify(
         may = [cast(Duty, each) for each in duties]
         return await certify_officer(seat, json.loads(public_jwk), pseudonym, days=days, may=may)
 
-    out.write_text(_with_seat(department, run) + "\n")
+    out.write_text(with_seat(department, run) + "\n")
     typer.echo(f"✓ {out}")
 
 
@@ -101,7 +102,7 @@ def end(department: str, kid: str) -> None:
     async def run(seat: Any) -> bool:
         return await revoke_officer(seat, kid)
 
-    if not _with_seat(department, run):
+    if not with_seat(department, run):
         raise Invalid(field="kid", detail="没有在用的该证书", detail_en="no such certificate is in force")
 
 
@@ -151,6 +152,12 @@ def decide(
 def revoke(case: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """撤销已准予的办件 · order the revocation of an approval."""
     typer.echo(json.dumps(_at_desk(key, certificate, passphrase, lambda client, _view: client.revoke(case, reason))))
+
+
+@app.command("replay")
+def replay_case(case: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """按原案卷再次评判(查看留痕) · have a case decided once more from its own dossier; the look is written down."""
+    show_replay(_at_desk(key, certificate, passphrase, lambda client, _view: client.replay(case)))
 
 
 @app.command()
@@ -273,7 +280,8 @@ async def _read(client: OfficerClient, view: LedgerView, id: str, against: str |
         console.print(f"\n{said['at'][:16]} {said['officer'][:12]} {said['outcome']}:{escape(said['reason'])}")
 
 
-def _with_seat(department: str, action: Any) -> Any:
+def with_seat(department: str, action: Any) -> Any:
+    """What `action(seat)` gives, in the place of the department's gateway: with its keys and its store."""
     settings = load_settings()
 
     async def run() -> Any:

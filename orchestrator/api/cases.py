@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from orchestrator.api.cursors import Cursor, Limit, cursor_of, read_cursor
 from orchestrator.api.deadlines import deadlines
 from orchestrator.api.principals import Anybody, Applicant, Current, Principal
+from orchestrator.api.reasons import newest, reasons
 from orchestrator.api.state import State
 from orchestrator.database import Row
 from orchestrator.domain.canonical import to_hex
@@ -38,12 +39,6 @@ STATUS_NAMES = {
     Status.WITHDRAWN: ("已撤回", "withdrawn"),
     Status.REVOKED: ("已撤销", "revoked"),
 }
-
-REMEDIES = {
-    "zh": "如不服本决定,可在收到之日起六十日内申请行政复议,或者六个月内提起行政诉讼。",
-    "en": "You may apply for administrative reconsideration within 60 days or sue within six months of receipt.",
-}
-"""What a refusal must say (Administrative Licensing Law art. 38)."""
 
 RECEIPT = "lianban-receipt-1"
 """What a case's receipt calls its own format."""
@@ -246,38 +241,11 @@ async def visible(state: State, case: str, principal: Principal) -> tuple[CaseRo
     return row, await state.context.definitions.get(row.version)
 
 
-def reasons(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[str, Any]]:
-    """The reasons of the newest verdicts, in both languages; a refusal says what can be done about it."""
-    newest = _newest(verdicts)
-    known = {rule.id: rule.reason for rule in scenario.rules}
-    found: list[dict[str, Any]] = []
-    for verdict in newest:
-        for name in verdict["rows"]:
-            if name in known:
-                found.append({"row": name, "zh": known[name].zh, "en": known[name].en})
-            else:
-                found.append({"row": name, **WRAPPER_REASONS.get(name, {"zh": name, "en": name})})
-    if row.status == Status.REFUSED:
-        found.append({"row": None, **REMEDIES})
-    return found
-
-
-WRAPPER_REASONS = {
-    "COM-06": {
-        "zh": "核验数据未通过校验,请提交对应材料或稍后重试",
-        "en": "Evidence failed verification; bring the material or retry later",
-    },
-    "COM-07": {"zh": "未查询到相关记录,请补充所列材料", "en": "No record found; please bring the materials listed"},
-    "COM-08": {"zh": "核验信息不完整,转人工", "en": "Incomplete evidence; an officer looks at it"},
-}
-"""Reasons of the rows that every scenario has and no table lists."""
-
-
 def wanted(scenario: Scenario, row: CaseRow, verdicts: list[Row]) -> list[dict[str, Any]]:
     """The materials that the newest notice asks for."""
     if row.status != Status.RETURNED:
         return []
-    names = sorted({name for verdict in _newest(verdicts) for name in verdict["materials_wanted"]})
+    names = sorted({name for verdict in newest(verdicts) for name in verdict["materials_wanted"]})
     return [_material(scenario, name) for name in names]
 
 
@@ -290,11 +258,6 @@ def offered(scenario: Scenario, questions: list[QuestionRow]) -> list[dict[str, 
 def _material(scenario: Scenario, name: str) -> dict[str, Any]:
     material = scenario.material(name)
     return {"id": name, "zh": material.name.zh, "en": material.name.en}
-
-
-def _newest(verdicts: list[Row]) -> list[Row]:
-    last = max((int(str(each["sequence"])) for each in verdicts), default=0)
-    return [each for each in verdicts if each["sequence"] == last]
 
 
 def _head(row: CaseRow, scenario: Scenario, until: dict[str, Any]) -> dict[str, Any]:

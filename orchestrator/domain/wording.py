@@ -151,7 +151,12 @@ class Wording(NamedTuple):
         return Words(name, name)
 
     def input(self, name: str) -> Words:
-        """What a rule reads, e.g. `company.entity_in_operation`."""
+        """What a rule reads, e.g. `company.entity_in_operation`, by its name and id."""
+        said = self.input_name(name)
+        return Words(f"“{said.zh}”〔{name}〕", f"“{said.en}” [{name}]") if said else Words(name, name)
+
+    def input_name(self, name: str) -> Words | None:
+        """What an input of rules is called; None for one without a name of its own."""
         kind, _, rest = name.partition(".")
         said = None
         if kind in ("q", "form"):
@@ -166,7 +171,7 @@ class Wording(NamedTuple):
             said = Words("核验数据通过校验", "evidence verified")
         elif kind not in ("derived", "case"):
             said = self._claimed(kind, rest)
-        return Words(f"“{said.zh}”〔{name}〕", f"“{said.en}” [{name}]") if said else Words(name, name)
+        return said
 
     def _declared(self, rest: str) -> Words:
         material, _, name = rest.partition(".")
@@ -214,9 +219,9 @@ class Wording(NamedTuple):
                 [self._bound(name, str(bound), limit) for bound, limit in cell.items()], Words("且", " and ")
             )
         if isinstance(cell, list | tuple):
-            said = _joined([self._literal(name, item) for item in cell], Words("或", " or "))
+            said = _joined([self.literal(name, item) for item in cell], Words("或", " or "))
             return Words(f"为{said.zh}", f"is {said.en}")
-        said = self._literal(name, cell)
+        said = self.literal(name, cell)
         return Words(f"为{said.zh}", f"is {said.en}")
 
     def _bound(self, name: str, bound: str, operand: Any) -> Words:
@@ -227,10 +232,11 @@ class Wording(NamedTuple):
             elif operand.plus:
                 limit = Words(f"{limit.zh}{operand.plus:+d}", f"{limit.en} {operand.plus:+d}")
         else:
-            limit = self._literal(name, operand)
+            limit = self.literal(name, operand)
         return Words(f"{BOUNDS[bound].zh}{limit.zh}", f"{BOUNDS[bound].en} {limit.en}")
 
-    def _literal(self, name: str, value: Any) -> Words:
+    def literal(self, name: str, value: Any) -> Words:
+        """A value of an input, or what a cell compares it with."""
         if isinstance(value, bool):
             return STATES["true" if value else "false"]
         if isinstance(value, Decimal):

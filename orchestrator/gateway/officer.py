@@ -60,6 +60,10 @@ class OfficerClient:
             {"mandate": item["mandate"], "decision": decision, "materials_wanted": list(materials_wanted)},
         )
 
+    async def replay(self, case: str) -> dict[str, Any]:
+        """The case decided once more at the seat: see `gateway/replay.py: report`. The look is written down."""
+        return await self._post("replay", {"case": case})
+
     async def revoke(self, case: str, reason: str) -> dict[str, Any]:
         """Orders the revocation of an approval that the seat leads."""
         return await self._post("revocations", {"case": case, "reason": reason})

@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Response
 
-from orchestrator.gateway import credentials, definitions, desk, querylog, questions, sheets, signing_desk, verdicts
+from orchestrator.gateway import (
+    credentials,
+    definitions,
+    desk,
+    querylog,
+    questions,
+    replay,
+    sheets,
+    signing_desk,
+    verdicts,
+)
 from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.seat import CurrentSeat, Seat
@@ -27,6 +37,7 @@ ROUTERS: Final = (
     credentials.router,
     sheets.router,
     desk.router,
+    replay.router,
     signing_desk.router,
 )
 

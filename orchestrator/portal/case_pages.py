@@ -10,13 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 from orchestrator.api import applications as api_applications
 from orchestrator.api import cases as api_cases
 from orchestrator.api.principals import Applicant, Current, Principal
+from orchestrator.api.reasons import catalogue
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import CredentialField
 from orchestrator.portal import words
 from orchestrator.portal.answers import Answered, check_answers, query_of, read_answers
-from orchestrator.portal.plans import catalogue, seat_names
+from orchestrator.portal.plans import seat_names
 from orchestrator.portal.render import page
 from orchestrator.portal.scenario_pages import notices_of, planned, questions_page, slots
 from orchestrator.store import cases

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
+from orchestrator.api.reasons import catalogue
 from orchestrator.api.scenarios import recipients
 from orchestrator.api.state import State
-from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.plan import Plan, plan
 from orchestrator.domain.scenario import Scenario
@@ -20,7 +20,7 @@ from orchestrator.identity.needs import needs_of
 from orchestrator.identity.notice import NoticeLine, notice
 from orchestrator.portal.words import BEIJING, Words
 from orchestrator.protocol.ports import BindingView
-from orchestrator.scenarios import Situation, load_catalogue, situations
+from orchestrator.scenarios import Situation, situations
 
 _typical: dict[str, dict[str, Any]] = {}
 """Version to the answers that its card shows: working out the situations of a scenario takes a while."""
@@ -126,12 +126,6 @@ def typical_answers(scenario: Scenario, day: date) -> dict[str, Any]:
 async def seat_names(state: State) -> dict[int, Words]:
     """Seat to the department's name."""
     return {seat.number: seat.keyset.name for seat in await state.context.view.seats()}
-
-
-@lru_cache(maxsize=1)
-def catalogue() -> Catalogue:
-    """Names of evidence and claims, for people."""
-    return load_catalogue()
 
 
 @lru_cache(maxsize=2)
