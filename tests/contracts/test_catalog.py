@@ -193,6 +193,10 @@ def test_bind__identity_is_operator__refused(world: World) -> None:
         world.bind(operator=2)
 
 
+def test_bind__operator_has_the_higher_number__allowed(world: World) -> None:
+    assert world.bind(identity=0, operator=2) == 2
+
+
 def test_bind__no_approver__refused(world: World) -> None:
     with refuses(world, "Catalog_NoApprovers"):
         world.bind(approvers=[])

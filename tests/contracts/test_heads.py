@@ -35,6 +35,11 @@ def test_head__first_of_a_seat__anchored(world: World) -> None:
     assert tuple(world.ledger.headOf(3)) == (5, log.head()[1][:26])
 
 
+def test_head__first_of_a_seat_with_any_old_root__anchored(world: World) -> None:
+    head = world.head(3, (0, random_bytes32("not looked at")), (5, random_bytes32("r")), [])
+    assert len(world.settle(heads=[head]).anchored) == 1
+
+
 @pytest.mark.parametrize(("old", "new"), [(1, 2), (4, 5), (5, 8), (7, 20), (8, 16), (31, 33), (100, 300)])
 def test_head__extends_the_anchored_one__anchored(world: World, old: int, new: int) -> None:
     log = anchor(world, old)
@@ -97,12 +102,13 @@ def test_head__not_larger_than_the_anchored__stale(world: World) -> None:
     shorter = log.head(4)
     heads = [
         world.head(3, NOTHING, shorter, []),
+        world.head(3, log.head(), shorter, []),
         world.head(3, log.head(), log.head(), []),
         world.head(3, shorter, log.head(), log.consistency(4)),
         world.head(3, NOTHING, NOTHING, []),
     ]
     outcome = world.settle(heads=heads)
-    assert outcome.heads == [(3, size, "Stale") for size in (4, 7, 7, 0)]
+    assert outcome.heads == [(3, size, "Stale") for size in (4, 4, 7, 7, 0)]
     assert outcome.conflicts == []
 
 
@@ -133,10 +139,11 @@ def test_head__old_head_is_not_the_anchored__refused(world: World) -> None:
     new = log.head()
     heads = [
         world.head(3, log.head(8), new, log.consistency(8)),
+        world.head(3, (8, anchored[1]), new, log.consistency(8)),
         world.head(3, (7, random_bytes32("other")), new, log.consistency(7)),
         world.head(3, NOTHING, new, []),
     ]
-    assert world.settle(heads=heads).heads == [(3, 10, "NotFromAnchored")] * 3
+    assert world.settle(heads=heads).heads == [(3, 10, "NotFromAnchored")] * 4
     assert len(world.settle(heads=[world.head(3, anchored, new, log.consistency(7))]).anchored) == 1
 
 
@@ -207,6 +214,7 @@ def test_verifyLogEntry__head_is_not_the_anchored_one__does_not_hold(world: Worl
     assert not included(world, log, 2, root=random_bytes32("other"))
     world.settle(heads=[grow(world, log, 1)])
     assert not included(world, log, 2, size=size, root=root, proof=log.inclusion(2, size))
+    assert not included(world, log, 2, size=size), "a size for which the path has the same shape"
     assert included(world, log, 2)
 
 

@@ -120,6 +120,21 @@ def test_isIncluded__anything_changed__does_not_hold(harness: Any, logs: Any, da
     assert not harness.isIncluded(leaf, index, size, root, proof)
 
 
+def test_isIncluded__root_raised_by_one_more_node__does_not_hold(harness: Any, logs: Any) -> None:
+    """The path is longer than the tree is high, though the root comes out of it."""
+    extra = b"\x22" * 32
+    for vector in logs["inclusion"][:40]:
+        index, size = vector["index"], vector["size"]
+        raised = hashlib.sha256(b"\x01" + extra + bytes.fromhex(logs["roots"][size][2:])).digest()
+        assert not harness.isIncluded(leaf_hash(index), index, size, raised, [*vector["proof"], extra]), (index, size)
+
+
+def test_isIncluded__place_behind_the_only_leaf__does_not_hold(harness: Any) -> None:
+    leaf = leaf_hash(0)
+    assert harness.isIncluded(leaf, 0, 1, leaf, [])
+    assert not harness.isIncluded(leaf, 1, 1, leaf, [])
+
+
 @CALLS
 @given(
     index=st.one_of(st.integers(0, 40), st.integers(0, 2**256 - 1)),

@@ -176,6 +176,7 @@ def test_settle__no_binding_after_a_known_one__refused(world: World) -> None:
 def test_settle__another_binding_than_the_first__refused(world: World) -> None:
     other = world.bind(region=2)
     assert reasons(world, move("a", ACCEPTED), move("a", APPROVED, 2, other)) == ["", "OtherBinding"]
+    assert reasons(world, move("b", ACCEPTED, 1, other), move("b", APPROVED, 2)) == ["", "OtherBinding"]
 
 
 def test_settle__binding_retired__no_new_case_but_running_ones_go_on(world: World) -> None:
