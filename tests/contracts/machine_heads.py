@@ -84,7 +84,9 @@ def log_of(hands: Hands, seat: int, size: int, root: bytes) -> Log | None:
 def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, ...], bool]:
     """A head and whether it should be anchored."""
     rng = hands.rng
-    fault = "huge" if not size and hands.chance(0.12) else hands.fault(*HEAD_FAULTS)
+    fault = hands.fault(*HEAD_FAULTS)
+    if not size and hands.chance(0.25):
+        fault = rng.choice(["huge", "lie"])
     log = log_of(hands, seat, size, root)
     if log is None:
         # What was anchored is the head of no tree: the seat lied about its size. Nothing can extend it.
@@ -136,6 +138,12 @@ def _head(hands: Hands, seat: int, size: int, root: bytes) -> tuple[tuple[Any, .
         case "huge":
             # The largest that is allowed is anchored when it is the first; after it there is nothing more to anchor.
             new = (rng.choice([2**48 - 1, 2**48 - 1, 2**48, 2**48 + new[0] % 2**48, 2**64 - 1]), new[1])
+        case "lie":
+            # The root of a tree of twice the size: its entries are deeper than the size that is claimed allows.
+            source = Log(rng.random())
+            source.append(rng.choice([2, 4, 8, 16]))
+            hands.logs[seat].append(source)
+            old, new, proof = (0, bytes(32)), (source.size // 2, source.head()[1]), []
         case "zero":
             new, proof = (0, rng.randbytes(32)), []
     signer = hands.signer(seat)
