@@ -118,12 +118,12 @@ contract CaseLedger is ICaseLedger, EIP712 {
         CaseId caseId,
         Step[] calldata steps,
         bytes32[] calldata roots,
-        uint256 at,
+        uint256 index,
         DossierEntry calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        if (at >= roots.length || !verifyHistory(caseId, steps, roots)) return false;
-        return MerkleProof.verifyCalldata(proof, roots[at], entry.leafOf());
+        if (index >= roots.length || !verifyHistory(caseId, steps, roots)) return false;
+        return MerkleProof.verifyCalldata(proof, roots[index], entry.leafOf());
     }
 
     /// @inheritdoc ICaseLedger

@@ -70,13 +70,13 @@ interface ICaseLedger {
     /// @notice Whether an answer, a mandate, a verdict, a credential or whatever else lies in one of the case's dossiers.
     /// @param steps All steps of the case so far, from its first `CaseSettled` on.
     /// @param roots Their dossier roots.
-    /// @param at Which of the transitions, from 0, has the dossier.
+    /// @param index Which of the transitions, from 0, has the dossier.
     /// @param proof Siblings from the leaf up, as `StandardMerkleTree` gives them.
     function verifyDossier(
         CaseId caseId,
         Step[] calldata steps,
         bytes32[] calldata roots,
-        uint256 at,
+        uint256 index,
         DossierEntry calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool);

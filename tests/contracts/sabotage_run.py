@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,13 +76,20 @@ def _compiled(sources: dict[str, dict[str, str]], path: str, name: str) -> dict[
         "optimizer": {"enabled": True, "runs": 1},
         "outputSelection": {path: {name: ["abi", "evm.bytecode.object"]}},
     }
-    document = {"language": "Solidity", "sources": sources, "settings": settings}
+    bare = {file: {"content": _bare(source["content"])} for file, source in sources.items()}
+    document = {"language": "Solidity", "sources": bare, "settings": settings}
     kept = ROOT / ".cache" / "sabotage" / f"{sha256(canonical(document)).hex()}.json"
     if not kept.exists():
         contract = compiler._compile(document)["contracts"][path][name]
         compiler._write(kept, json.dumps({"abi": contract["abi"], "bytecode": contract["evm"]["bytecode"]["object"]}))
     found = json.loads(kept.read_text(encoding="utf-8"))
     return {"abi": found["abi"], "bytecode": "0x" + found["bytecode"]}
+
+
+def _bare(source: str) -> str:
+    """The source without comments and line breaks, so that a changed comment compiles nothing anew."""
+    strings_and_comments = r'("[^"\n]*")|//[^\n]*|/\*.*?\*/'
+    return " ".join(re.sub(strings_and_comments, lambda match: match.group(1) or " ", source, flags=re.DOTALL).split())
 
 
 def by_day(sabotage: Sabotage) -> Result:

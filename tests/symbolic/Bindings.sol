@@ -8,29 +8,30 @@ import { both, either, signedBy, symbols, typed, world } from "./Cheats.sol";
 import { AnySigners } from "./Stubs.sol";
 
 /// @notice I3 in the Catalog: what any one call, by anyone, at any time, leaves of a version and of a binding.
-/// @dev Names in the call have 40 bytes, a binding has one approver and one provider, in the call four different seats; all
-///      values are symbolic.
+/// @dev Names in the call have 40 bytes, a binding has one approver and one provider. Versions, and the seats of the bindings
+///      around the one that a check is about, are concrete, since halmos could not tell one's records from another's.
 contract BindingCheck {
     AnySigners private _signers;
     Catalog private _catalog;
-    bytes32 private _version;
+
+    bytes32 private constant VERSION = keccak256("version");
+    bytes32 private constant OTHER = keccak256("other");
 
     function setUp() public {
         _signers = new AnySigners();
         _catalog = new Catalog(IConsortium(address(_signers)));
         symbols.enableSymbolicStorage(address(_signers));
-        _version = symbols.createBytes32("version");
-        _catalog.publish("bookshop", _version, symbols.createBytes32("texts"), 1, _signature());
+        _catalog.publish("bookshop", VERSION, symbols.createBytes32("texts"), 1, _signature());
         _catalog.bind(_bindingOf(1, 2, 3, 4), _signatures(4));
     }
 
-    function check_anything__version_and_binding_there__I3(address sender, uint256 time, uint8 call) external {
-        _afterAnything(sender, time, call);
+    function check_anything__version_and_binding_there__I3(address sender, uint256 time, uint8 call, bool same) external {
+        _afterAnything(sender, time, _anyCall(call, same ? VERSION : OTHER));
     }
 
-    function check_anything__binding_retired__never_live_again(address sender, uint256 time, uint8 call) external {
+    function check_anything__binding_retired__never_live_again(address sender, uint256 time, uint8 call, bool same) external {
         _catalog.retire(1, 3, _signature());
-        _afterAnything(sender, time, call);
+        _afterAnything(sender, time, _anyCall(call, same ? VERSION : OTHER));
         (, bool live) = _catalog.bindingOf(1);
         assert(!live);
     }
@@ -70,10 +71,9 @@ contract BindingCheck {
         assert(!ok);
     }
 
-    function _afterAnything(address sender, uint256 time, uint8 call) private {
-        bytes memory data = _anyCall(call);
+    function _afterAnything(address sender, uint256 time, bytes memory data) private {
         world.warp(time);
-        PublishedVersion memory version = _catalog.versionOf(_version);
+        PublishedVersion memory version = _catalog.versionOf(VERSION);
         (Binding memory binding, bool live) = _catalog.bindingOf(1);
         bytes32 terms = _terms();
 
@@ -81,7 +81,7 @@ contract BindingCheck {
         (bool ok,) = address(_catalog).call(data);
         world.assume(ok);
 
-        PublishedVersion memory versionNow = _catalog.versionOf(_version);
+        PublishedVersion memory versionNow = _catalog.versionOf(VERSION);
         assert(keccak256(bytes(versionNow.scenario)) == keccak256(bytes(version.scenario)));
         assert(versionNow.publisher == version.publisher);
         bool amended = both(bytes4(data) == Catalog.amendTexts.selector, versionNow.revision == version.revision + 1);
@@ -94,8 +94,7 @@ contract BindingCheck {
     }
 
     /// @dev One of all calls that can change anything, with any arguments.
-    function _anyCall(uint8 call) private view returns (bytes memory) {
-        bytes32 version = symbols.createBytes32("version");
+    function _anyCall(uint8 call, bytes32 version) private view returns (bytes memory) {
         bytes32 texts = symbols.createBytes32("texts");
         if (call == 0) {
             string memory scenario = string(symbols.createBytes(40, "scenario"));
@@ -106,7 +105,8 @@ contract BindingCheck {
             return abi.encodeCall(Catalog.amendTexts, (version, texts, revision, _signature()));
         }
         if (call == 2) {
-            Binding memory binding = _bindingOf(_any8(), _any8(), _any8(), _any8());
+            Binding memory binding = _bindingOf(5, 6, 7, 8);
+            binding.version = version;
             return abi.encodeCall(Catalog.bind, (binding, _signatures(4)));
         }
         return abi.encodeCall(Catalog.retire, (uint40(symbols.createUint256("number")), _any8(), _signature()));
@@ -126,7 +126,7 @@ contract BindingCheck {
         view
         returns (Binding memory binding)
     {
-        binding.version = _version;
+        binding.version = VERSION;
         binding.region = uint32(symbols.createUint256("region"));
         (binding.identity, binding.operator) = (identity, operator);
         (binding.approvers, binding.providers) = (new uint8[](1), new uint8[](1));

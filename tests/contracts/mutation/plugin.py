@@ -7,7 +7,6 @@ fails. So a mutant costs neither a start of ape nor a copy of the tree, and noth
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import time
@@ -81,20 +80,18 @@ class Judge:
             return Verdict("invalid", str(problem))
         if artifacts == self.builder.contracts({}):
             return Verdict("same code", "")
-        failed, seconds = self._first_failure(self._ordered(mutant), artifacts, changed)
+        failed = self._first_failure(self._ordered(mutant), artifacts, changed)
         if failed:
             self._trust(failed)
             self.kills.setdefault(mutant.function, Counter())[failed] += 1
             return Verdict("killed", failed)
-        if seconds > self.plan.patience:
-            return Verdict("killed", "no end")
         changed_code, code = (self.builder.contracts(each, shipped=True) for each in (changed, {}))
         return Verdict("same code" if changed_code == code else "survived", "")
 
     def _trust(self, test: str) -> None:
         """Makes sure, once, that a test that killed passes for the contracts as they are."""
         if test not in self.trusted:
-            failed, _ = self._first_failure([self.items[test]], self.builder.contracts({}), {})
+            failed = self._first_failure([self.items[test]], self.builder.contracts({}), {})
             assert not failed, f"{failed} fails without any fault"
             self.trusted.add(test)
 
@@ -114,31 +111,23 @@ class Judge:
 
         return sorted(mine, key=rank)
 
-    def _first_failure(
-        self, items: Sequence[pytest.Item], artifacts: Artifacts, changed: dict[str, str]
-    ) -> tuple[str, float]:
+    def _first_failure(self, items: Sequence[pytest.Item], artifacts: Artifacts, changed: dict[str, str]) -> str:
+        """The first test that fails with the artifacts in place of the real ones, or nothing. In a process of its own."""
         reader, writer = os.pipe()
-        began = time.monotonic()
         child = os.fork()
         if child == 0:
             os.close(reader)
             try:
-                os.write(writer, self._run(items, artifacts, changed).encode())
+                self._run(items, artifacts, changed, writer)
             finally:
                 os._exit(0)
         os.close(writer)
-        ready, _, _ = select.select([reader], [], [], self.plan.patience)
-        failed = os.read(reader, 10_000).decode() if ready else ""
-        os.close(reader)
-        if not ready:
-            os.kill(child, signal.SIGKILL)
-            # It may have been waiting for the compiler, whose answer would be taken for that to the next question.
-            self.builder.close()
+        with open(reader, encoding="utf-8") as pipe:
+            failed = pipe.read()
         os.waitpid(child, 0)
-        return failed, time.monotonic() - began
+        return failed
 
-    def _run(self, items: Sequence[pytest.Item], artifacts: Artifacts, changed: dict[str, str]) -> str:
-        """In the child: the first test that fails with the artifacts in place of the real ones, or nothing."""
+    def _run(self, items: Sequence[pytest.Item], artifacts: Artifacts, changed: dict[str, str], writer: int) -> None:
         for module in [*sys.modules.values()]:
             if hasattr(module, "compile_contracts") and Path(module.__file__ or "").name == "conftest.py":
                 module.compile_contracts = lambda: artifacts
@@ -148,7 +137,14 @@ class Judge:
                     self.builder.build(paths, changed) if self.builder.concerns(paths, changed) else plain(*paths)
                 )
         for item, following in zip(items, [*items[1:], None], strict=True):
+
+            def fails(*_: object, item: pytest.Item = item) -> None:
+                os.write(writer, item.nodeid.encode())
+                os._exit(0)
+
+            # A loop without end burns gas until the block's limit, again and again.
+            signal.signal(signal.SIGVTALRM, fails)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self.plan.patience)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.session.testsfailed:
-                return item.nodeid
-        return ""
+                fails()

@@ -42,7 +42,7 @@ class Plan:
     """Tests that go last, and only if the campaign is thorough."""
     thorough: bool
     patience: float
-    """Seconds after which a mutant counts as one that never ends."""
+    """Seconds of computing after which a test counts as failed, since it meets a loop without end."""
     sources: dict[str, str]
     """Digest of each source file's code, comments apart."""
     digests: dict[str, str]
