@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from protocol_world import World, make_world
+
+from tests.unit.protocol.protocol_world import World, make_world
 
 
 @pytest.fixture(scope="session")

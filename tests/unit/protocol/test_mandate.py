@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_world import IDENTITY, LEAD, NOW, PROVIDER, STRANGER, World
 
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.protocol.jose import jws_hash, sign_jws
@@ -25,6 +24,7 @@ from orchestrator.protocol.mandate import (
     sign_mandate,
     subject_commitment,
 )
+from tests.unit.protocol.protocol_world import IDENTITY, LEAD, NOW, PROVIDER, STRANGER, World
 
 HASH = "0x" + "ab" * 32
 
