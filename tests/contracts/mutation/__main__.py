@@ -29,8 +29,8 @@ KILLERS = {
     "contracts/Catalog.sol": ["test_catalog.py"],
     "contracts/CaseLedger.sol": ["test_settle.py", "test_heads.py", "test_dossier.py"],
     "contracts/types/Cases.sol": ["test_settle.py", "test_dossier.py", "test_libraries.py", "test_vectors.py"],
-    "contracts/libraries/ConsistencyProof.sol": ["test_libraries.py", "test_heads.py"],
-    "contracts/libraries/InclusionProof.sol": ["test_libraries.py", "test_heads.py"],
+    "contracts/libraries/ConsistencyProof.sol": ["test_libraries.py::isExtension", "test_heads.py"],
+    "contracts/libraries/InclusionProof.sol": ["test_libraries.py::isIncluded", "test_heads.py::verifyLogEntry"],
     "contracts/libraries/Hashing.sol": [
         "test_settle.py",
         "test_dossier.py",
@@ -41,7 +41,19 @@ KILLERS = {
     "contracts/libraries/SeatSet.sol": ["test_catalog.py", "test_settle.py", "test_libraries.py"],
     "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_settle.py"],
 }
-"""For each file the tests that speak about it. Gas is left out: it tells any two programs apart that are not the same."""
+"""For each file the tests that speak about it: a file, or those of a file with a word in their names. Gas is left out: it
+tells any two programs apart that are not the same."""
+FUNCTIONS = {
+    "_anchor": ["test_heads.py"],
+    "_conflicts": ["test_heads.py"],
+    "headOf": ["test_heads.py"],
+    "verifyLogEntry": ["test_heads.py"],
+    "verifyExtension": ["test_heads.py"],
+    "verifyHistory": ["test_dossier.py"],
+    "verifyDossier": ["test_dossier.py"],
+    "verifySheet": ["test_dossier.py"],
+}
+"""The same for functions that nothing else runs."""
 WITNESSES = ["test_vectors.py", "test_invariants.py"]
 """Tests of the whole, for survivors of those."""
 SLOW = [
@@ -55,7 +67,8 @@ PATIENCE = 30.0
 def plan_of(mutants: Sequence[Mutant], thorough: bool) -> Plan:
     """The campaign for these mutants, with the sources and tests as they are."""
     files = sorted({mutant.file for mutant in mutants})
-    tests = {file: [*dict.fromkeys(KILLERS[file] + (WITNESSES if thorough else []))] for file in files}
+    more = WITNESSES if thorough else []
+    tests = {name: [*dict.fromkeys(own + more)] for name, own in {**KILLERS, **FUNCTIONS}.items()}
     return Plan(
         mutants=mutants,
         tests=tests,
@@ -63,7 +76,7 @@ def plan_of(mutants: Sequence[Mutant], thorough: bool) -> Plan:
         thorough=thorough,
         patience=PATIENCE * (4 if thorough else 1),
         sources={file: _digest(_code(Path(file).read_text(encoding="utf-8"))) for file in files},
-        digests=_tests({*WITNESSES, *(test for each in KILLERS.values() for test in each)}),
+        digests=_tests({test.split("::")[0] for each in tests.values() for test in [*each, *WITNESSES]}),
     )
 
 
@@ -88,7 +101,7 @@ def _digest(text: str) -> str:
 def judge(plan: Plan, workers: int) -> bool:
     """Runs the workers to their end. Whether all ended well."""
     write_plan(plan)
-    files = sorted({str(TESTS / test) for tests in plan.tests.values() for test in tests})
+    files = sorted({str(TESTS / test.split("::")[0]) for test in plan.digests})
     ape = Path(sys.executable).parent / "ape"
     command = [str(ape), "test", *files, "--network", "ethereum:local:test", "-q", "-p", "no:cacheprovider"]
     environment = {

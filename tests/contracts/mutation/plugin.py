@@ -97,8 +97,7 @@ class Judge:
 
     def _ordered(self, mutant: Mutant) -> list[pytest.Item]:
         """The tests for a mutant's file: those that killed its neighbours, those of its function, the rest; slow ones last."""
-        files = self.plan.tests[mutant.file]
-        mine = [item for item in self.items.values() if item.path.name in files]
+        mine = [item for item in self.items.values() if self.plan.speaks(f"{item.path.name}::{item.name}", mutant)]
         if not self.plan.thorough:
             mine = [item for item in mine if item.name.split("[")[0] not in self.plan.slow]
         front = [name for name, _ in self.kills.get(mutant.function, Counter()).most_common(FRONT)]
@@ -107,7 +106,7 @@ class Judge:
             slow = item.name.split("[")[0] in self.plan.slow
             named = item.name.startswith(f"test_{mutant.function}__")
             place = front.index(item.nodeid) if item.nodeid in front else FRONT
-            return place, slow, not named, files.index(item.path.name)
+            return place, slow, not named
 
         return sorted(mine, key=rank)
 

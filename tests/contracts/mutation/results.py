@@ -37,7 +37,7 @@ class Plan:
 
     mutants: Sequence[Mutant]
     tests: dict[str, list[str]]
-    """For each source file the test files that speak about it, those likeliest to fail first."""
+    """For each source file, and for some functions, what speaks about it: test files, or `file::word` in a test's name."""
     slow: list[str]
     """Tests that go last, and only if the campaign is thorough."""
     thorough: bool
@@ -47,6 +47,14 @@ class Plan:
     """Digest of each source file's code, comments apart."""
     digests: dict[str, str]
     """Digest of each test, `test_settle.py::test_name`, without its parameters."""
+
+    def speaks(self, test: str, mutant: Mutant) -> bool:
+        """Whether a test, `file::name`, is one that a mutant is up against."""
+        for one in self.tests.get(mutant.function, self.tests[mutant.file]):
+            file, _, word = one.partition("::")
+            if test.startswith(f"{file}::") and word in test:
+                return True
+        return False
 
     def share(self) -> Iterator[Mutant]:
         """This worker's mutants, in an order that does not depend on where they stand, so that a part is a fair sample."""
@@ -116,10 +124,8 @@ class Results:
 
 def tests_digest(mutant: Mutant, plan: Plan) -> str:
     """Of all tests that a mutant is up against."""
-    digests = [str(plan.thorough)] + [
-        digest for test, digest in plan.digests.items() if test.split("::")[0] in plan.tests[mutant.file]
-    ]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+    digests = [digest for test, digest in plan.digests.items() if plan.speaks(test, mutant)]
+    return hashlib.sha256("".join([str(plan.thorough), *digests]).encode()).hexdigest()[:16]
 
 
 def _test(item: str) -> str:
