@@ -14,6 +14,7 @@ from orchestrator.domain.identifiers import (
     bank_card_problem,
     citizen_number_problem,
     credential_identifier,
+    credential_identifier_problem,
     uscc_problem,
 )
 
@@ -150,3 +151,18 @@ def test_credential_identifier__any_serial__iso_7064_mod_37_36(serial: str, vers
 def test_credential_identifier__other_shapes__refused(type_code: str, issuer: str, serial: str, version: str) -> None:
     with pytest.raises(ValueError):
         credential_identifier(type_code, issuer, serial, version)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "words"),
+    [
+        ("1.2.156.3005.2.11110108MBXY00036B001.11110108MBXY00036B.2020000001.001.N", None),
+        ("1.2.156.3005.2.11110108MBXY00036B001.11110108MBXY00036B.2020000001.001.M", "check character"),
+        ("1.2.156.3005.2.11110108MBXY00036B001.11110108MBXY00036B.2020000002.001.N", "check character"),
+        ("1.2.156.3005.3.11110108MBXY00036B001.11110108MBXY00036B.2020000001.001.N", "wrong lengths"),
+        ("1.2.156.3005.2.11110108MBXY00036B001.11110108MBXY00036B.2020000001.001", "wrong lengths"),
+    ],
+)
+def test_credential_identifier_problem__published_and_changed__named(identifier: str, words: str | None) -> None:
+    problem = credential_identifier_problem(identifier)
+    assert (problem is None) if words is None else (problem is not None and words in problem[1])
