@@ -6,13 +6,13 @@ from datetime import date
 from typing import Any
 
 import pytest
-import rules_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.decision_table import Input, Row, compile_tables
 from orchestrator.domain.errors import Invalid
 from orchestrator.rules.engine import Rules
+from tests.unit.rules import rules_reference
 
 INPUTS: list[dict[str, Any]] = [
     {"name": "company.in_operation", "type": "tri", "evidence": "E05.company", "material": "licence-copy"},
