@@ -24,8 +24,9 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")
 
 ALL: Final = "all"
 _REFERENCE: Final = re.compile(
-    r"^s\.(id|attributes\.[a-z_][a-z0-9_]*|others\.[a-z_][a-z0-9_]*\.id)$|^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$"
+    r"^s\.(id|attributes\.[a-z_][a-z0-9_]*|others\.[a-z_][a-z0-9_]*\.id)$|^(?!s\.)[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$"
 )
+_TAKEN: Final = frozenset({"subject", "s", "r", "p", "params"})
 _VALUE: Final = re.compile(r"\{(value|values)\}")
 _STAMP: Final = re.compile(r"\{(date|number)\}")
 
@@ -173,6 +174,8 @@ class Record(_Part):
                     f"{name}:look_up、file、request、view 只用于有 source 的记录"
                     f" / {name}: look_up, file, request and view belong to a record with a source"
                 )
+            if self.source is not None and name in _TAKEN:
+                raise ValueError(f"表名 {name} 另有用处 / a table cannot be called {name} here: the statement uses it")
             if self.source is not None and table.look_up is None:
                 raise ValueError(f"{name}:缺少 look_up / {name}: look_up is missing, e.g. look_up: {{zh: s.id}}")
             if sum(part is not None for part in (table.file, table.request, table.view)) > 1:

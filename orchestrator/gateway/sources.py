@@ -81,7 +81,7 @@ class SqlSource(_Source):
     def _without_password(cls, url: str) -> str:
         try:
             parts = urlsplit(url)
-            secret = parts.password is not None or re.search(r"[?&](password|passwd|pwd)=", parts.query, re.IGNORECASE)
+            secret = parts.password is not None or re.search(r"(^|&)(password|passwd|pwd)=", parts.query, re.IGNORECASE)
         except ValueError:
             raise ValueError("不是数据库地址 / this is no database address") from None
         if not parts.scheme or "://" not in url:
