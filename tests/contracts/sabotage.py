@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,10 +41,13 @@ class Sabotage:
     """The characters of the file that are replaced."""
     text: str
     """By what."""
+    source: str = field(repr=False)
+    """The file as it was read."""
 
-    def apply(self, source: str) -> str:
-        """The file's text without the check."""
-        return source[: self.start] + self.text + source[self.end :]
+    @property
+    def broken(self) -> str:
+        """The file without the check."""
+        return self.source[: self.start] + self.text + self.source[self.end :]
 
 
 def sabotages() -> list[Sabotage]:
@@ -55,7 +58,7 @@ def sabotages() -> list[Sabotage]:
         blank = _without_comments(source)
         name = str(path.relative_to(ROOT))
         for start, end, what, text in sorted(_in_source(blank)):
-            found.append(Sabotage(name, source.count("\n", 0, start) + 1, what, start, end, text))
+            found.append(Sabotage(name, source.count("\n", 0, start) + 1, what, start, end, text, source))
     return found
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import re
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from machine_chain import open_chain
 from machine_steps import MAKE_TEST, NIGHTLY, Plan, play_game
 from sabotage import Sabotage, sabotages
 
+from orchestrator.devnet.lifetime import die_with_parent
 from orchestrator.domain.canonical import canonical, sha256
 from orchestrator.domain.errors import Invalid
 from orchestrator.ledger import compiler
@@ -64,7 +66,7 @@ def build(sabotage: Sabotage | None) -> Compiled:
         path = f"contracts/{name}.sol"
         sources = compiler._sources([path])
         if sabotage.file in sources:
-            sources[sabotage.file] = {"content": sabotage.apply(sources[sabotage.file]["content"])}
+            sources[sabotage.file] = {"content": sabotage.broken}
             broken[name] = _compiled(sources, path, name)
     return Compiled.of(broken, probe)
 
@@ -119,6 +121,11 @@ def _attempt(sabotage: Sabotage, plans: Sequence[Plan]) -> Result:
     return Result(sabotage, "", tally.steps, "")
 
 
+def _end_with_parent() -> None:
+    if ask := die_with_parent(signal.SIGTERM):
+        ask()
+
+
 def table(results: list[Result], seconds: float) -> str:
     """The section of the document."""
     caught = [one for one in results if one.invariant]
@@ -163,7 +170,7 @@ def main() -> int:
     began = time.monotonic()
     build(None)
     results = []
-    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+    with multiprocessing.get_context("spawn").Pool(options.workers, _end_with_parent) as pool:
         for result in pool.imap(by_day if options.day else by_night, chosen):
             results.append(result)
             place = f"{result.sabotage.file}:{result.sabotage.line}"
