@@ -118,12 +118,14 @@ class Judge:
             os.close(reader)
             try:
                 self._run(items, artifacts, changed, writer)
-            finally:
                 os._exit(0)
+            finally:
+                os._exit(1)
         os.close(writer)
         with open(reader, encoding="utf-8") as pipe:
             failed = pipe.read()
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, "the tests did not run to their end"
         return failed
 
     def _run(self, items: Sequence[pytest.Item], artifacts: Artifacts, changed: dict[str, str], writer: int) -> None:
