@@ -80,7 +80,7 @@ def test_try__sealed_and_unasked_claims__who_reads_them(
 
     assert result.exit_code == 0, result.exception
     lines = result.output.splitlines()
-    [name] = [line for line in lines if "open-gallery" in line and "E05.company entity_name" in line]
+    [name] = [line for line in lines if "open-gallery" in line and "E05.company entity_name " in line]
     assert "密文" in name
     assert "海淀墨白画廊有限公司" in name
     assert any("无人可见" in line for line in lines)
