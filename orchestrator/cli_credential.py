@@ -11,17 +11,17 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from orchestrator.domain.credential_type import HEADER, CredentialType, integrity, type_document
+from orchestrator.domain.credential_type import HEADER
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.jose import SigningKey, peek_jws
 from orchestrator.protocol.keybinding import bind
-from orchestrator.scenarios import load_catalogue, scenario_files, shipped
 from orchestrator.settings import load_settings
 from orchestrator.verify.certificate import make_pdf
 from orchestrator.verify.papers import read_paper
 from orchestrator.verify.report import said
+from orchestrator.verify.types import type_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +65,7 @@ def key(
 def show(file: File, type_: TypeFile = None) -> None:
     """证照所含各项及其名字,供出示时选择 · what is in it, and the names by which claims are chosen."""
     shown = _read(file)
-    kind = _type_of(shown, type_)
+    kind = type_of(shown, type_.read_bytes() if type_ else None)
     labels = kind.labels() if kind else dict(HEADER)
     for name, value in map(sdjwt.open_disclosure, shown.disclosures):
         zh, en = labels.get(name, ("", ""))
@@ -122,7 +122,7 @@ def pdf(
     target = out or file.with_suffix(".pdf")
     settings = load_settings()
     where = portal or (settings.portal_url() if settings.portal_origin or settings.portal_port else None)
-    target.write_bytes(make_pdf(shown, _type_of(shown, type_), portal=where))
+    target.write_bytes(make_pdf(shown, type_of(shown, type_.read_bytes() if type_ else None), portal=where))
     typer.echo(f"✓ {target}")
 
 
@@ -131,22 +131,6 @@ def _read(file: Path) -> Presentation:
     if not isinstance(paper, Presentation):
         raise Invalid(field=file.name, detail="不是电子证照", detail_en="that is no credential", code="not-a-paper")
     return paper
-
-
-def _type_of(shown: Presentation, file: Path | None) -> CredentialType | None:
-    """The type metadata that a credential hashes: in the file given, else one of those that ship; None when it is neither.
-
-    Raises Refused or Invalid for a file that is not the one."""
-    payload = peek_jws(shown.jwt)[1]
-    vct, hashed = str(payload.get("vct")), str(payload.get("vct#integrity"))
-    if file is not None:
-        return CredentialType.checked(file.read_bytes(), vct=vct, hashed=hashed)
-    catalogue = load_catalogue()
-    for each in scenario_files():
-        document = type_document(shipped(each.stem, catalogue))
-        if integrity(document) == hashed:
-            return CredentialType(document)
-    return None
 
 
 def _holder_key(shown: Presentation, file: Path, passphrase: str | None) -> SigningKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,6 @@ import orjson
 import typer
 
 from orchestrator.domain.canonical import from_hex
-from orchestrator.domain.credential_type import type_document
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.proofs import Proofs
@@ -23,7 +23,6 @@ from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.querylog import Head
-from orchestrator.scenarios import load_catalogue, scenario_files, shipped
 from orchestrator.settings import load_settings
 from orchestrator.verify.answers import check_answer
 from orchestrator.verify.credentials import Reader, check_credential
@@ -31,6 +30,7 @@ from orchestrator.verify.papers import Paper, Receipt, read_paper
 from orchestrator.verify.receipts import check_receipt
 from orchestrator.verify.report import Mark, Report
 from orchestrator.verify.trust import KeptKeys, Trust
+from orchestrator.verify.types import shipped_types, vct_of
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -126,9 +126,8 @@ def verify(
 
 async def _check(paper: Paper, trust: Trust, reader: Reader, types: list[bytes], receipt: Receipt | None) -> Report:
     if isinstance(paper, Presentation):
-        catalogue = load_catalogue()
-        known = [type_document(shipped(each.stem, catalogue)) for each in scenario_files()]
-        return await check_credential(paper, trust, reader=reader, types=[*types, *known], receipt=receipt)
+        known = chain(types, shipped_types(vct_of(paper)))
+        return await check_credential(paper, trust, reader=reader, types=known, receipt=receipt)
     if isinstance(paper, AnswerEnvelope):
         return await check_answer(paper, trust, path=_log_path, receipt=receipt)
     return await check_receipt(paper, trust)

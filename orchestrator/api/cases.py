@@ -19,7 +19,7 @@ from orchestrator.api.state import State
 from orchestrator.database import Row
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
-from orchestrator.domain.dossier import Dossier
+from orchestrator.domain.dossier import RECEIPT, Dossier
 from orchestrator.domain.errors import Refused
 from orchestrator.domain.plan import handled_by
 from orchestrator.domain.scenario import Scenario
@@ -39,9 +39,6 @@ STATUS_NAMES = {
     Status.WITHDRAWN: ("已撤回", "withdrawn"),
     Status.REVOKED: ("已撤销", "revoked"),
 }
-
-RECEIPT = "lianban-receipt-1"
-"""What a case's receipt calls its own format."""
 
 SSE_POLL = 0.5
 

@@ -20,7 +20,7 @@ from orchestrator.identity.client import Applicant
 from orchestrator.ledger.poster import SheetPart
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.credential import Credential, open_credential
-from orchestrator.protocol.jose import jws_hash, peek_jws, sign_jws
+from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws, sign_jws
 from orchestrator.protocol.keyset import load_seat_keys
 from orchestrator.protocol.mandate import TYP as MANDATE
 from orchestrator.protocol.mandate import Mandate, case_id, open_subject
@@ -29,6 +29,7 @@ from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.protocol.sheet import Transition, sheet_digest
 from orchestrator.protocol.verdict import Verdict
 from orchestrator.scenarios import read_data
+from tests.support.credentials import public
 from tests.support.thief import (
     Swapping,
     Thief,
@@ -202,6 +203,8 @@ async def test_swap__another_form_or_delivery_key_under_the_signature__client_do
         {"form": {"hash": to_hex(secrets.token_bytes(32))}},
         {"form": None},
         {"delivery": thief.keys.sealing.jwk},  # the credential would open for the thief
+        {"holder": public(SigningKey.generate())},  # the thief could show that it is theirs
+        {"holder": None},
     ):
         async with Applicant(applicant.person, timeout=60) as browser:
             client = Swapping(thief, browser, other)
