@@ -43,6 +43,7 @@ GROUPS: dict[str, Group] = {
     "council": Group("orchestrator.cli_council", "理事会:提案、签署、执行 · the council: propose, sign, execute"),
     "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
     "replay": Group("orchestrator.cli_replay", "复核:按原案卷再次评判 · decide a case once more, as its approver"),
+    "recall": Group("orchestrator.cli_recall", "召回错误的应答 · take back answers that were wrong"),
     "identity": Group("orchestrator.cli_identity", "身份席位 · serve the identity seat"),
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
     "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),

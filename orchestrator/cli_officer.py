@@ -154,6 +154,23 @@ def revoke(case: str, reason: str, key: KeyFile, certificate: CertificateFile, p
     typer.echo(json.dumps(_at_desk(key, certificate, passphrase, lambda client, _view: client.revoke(case, reason))))
 
 
+@app.command()
+def reviews(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """待复核:所依据的应答被召回的决定 · decisions that rest on an answer which its department took back."""
+    rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.reviews())
+    table = Table("办件 case", "状态 status", "召回席位 recalled by", "原因 reason", "自 since")
+    for row in rows:
+        table.add_row(row["case"], str(row["status"]), row["seat"], row["reason"], row["since"][:16])
+    Console().print(table)
+
+
+@app.command()
+def uphold(case: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """复核后维持原决定,写明理由 · let a decision stand after a recall, with a reason; `revoke` undoes it."""
+    done = _at_desk(key, certificate, passphrase, lambda client, _view: client.uphold(case, reason))
+    typer.echo(json.dumps(done, ensure_ascii=False))
+
+
 @app.command("replay")
 def replay_case(case: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """按原案卷再次评判(查看留痕) · have a case decided once more from its own dossier; the look is written down."""

@@ -192,7 +192,17 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         "insert into desk_update (case_id, sequence, revocation, operator) values (%s, %s, %s, %s)",
         [asked.case, sequence + 1, order, binding.operator],
     )
+    await close_reviews(asked.case, request.request, seat)
     return {"case": asked.case, "order": jws_hash(order), "officer": officer.sub}
+
+
+async def close_reviews(case: str, signed: str, seat: Seat) -> int:
+    """Closes the open reviews of a case by what an officer signed. How many there were."""
+    rows = await seat.store.rows(
+        "update review set closed_at = now(), closing = %s where case_id = %s and closed_at is null returning recall",
+        [signed, case],
+    )
+    return len(rows)
 
 
 async def certify_officer(

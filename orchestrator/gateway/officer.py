@@ -64,6 +64,15 @@ class OfficerClient:
         """The case decided once more at the seat: see `gateway/replay.py: report`. The look is written down."""
         return await self._post("replay", {"case": case})
 
+    async def reviews(self) -> list[dict[str, Any]]:
+        """Decisions that rest on recalled answers: {case, sequence, status, seat, reason, answers, since}."""
+        found: list[dict[str, Any]] = (await self._post("reviews", {}))["reviews"]
+        return found
+
+    async def uphold(self, case: str, reason: str) -> dict[str, Any]:
+        """Lets a decision stand although an answer under it was recalled."""
+        return await self._post("reviews/close", {"case": case, "reason": reason})
+
     async def revoke(self, case: str, reason: str) -> dict[str, Any]:
         """Orders the revocation of an approval that the seat leads."""
         return await self._post("revocations", {"case": case, "reason": reason})

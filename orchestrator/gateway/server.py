@@ -15,6 +15,7 @@ from orchestrator.gateway import (
     desk,
     querylog,
     questions,
+    recalls,
     replay,
     sheets,
     signing_desk,
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     sheets.router,
     desk.router,
     replay.router,
+    recalls.router,
     signing_desk.router,
 )
 

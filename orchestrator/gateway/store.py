@@ -148,10 +148,12 @@ class Store:
         )
 
     async def latest_answers(self, questions: Sequence[bytes]) -> list[StoredAnswer]:
-        """The newest answered attempt of each question that has one."""
+        """The newest answered attempt of each question that has one; none where that one was recalled."""
         rows = await self.rows(
-            "select distinct on (question) question, attempt, binding, log_index, envelope from answer"
-            " where question = any(%s) order by question, attempt desc",
+            "select * from (select distinct on (question) question, attempt, binding, log_index, envelope from answer"
+            " where question = any(%s) order by question, attempt desc) newest"
+            " where not exists"
+            " (select from recalled r where (r.question, r.attempt) = (newest.question, newest.attempt))",
             [list(questions)],
         )
         return [

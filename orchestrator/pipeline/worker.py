@@ -20,6 +20,7 @@ from orchestrator.pipeline.gather import gather
 from orchestrator.pipeline.intake import intake
 from orchestrator.pipeline.post import confirm, follow, post
 from orchestrator.pipeline.push import push
+from orchestrator.pipeline.recalls import take_recalls
 from orchestrator.pipeline.seal import seal
 from orchestrator.store import applications, cases
 from orchestrator.store.cases import CaseRow, Move
@@ -49,6 +50,7 @@ BATCH = 256
 IDLE = 0.1
 FOLLOW_EVERY = 0.2
 UPDATES_EVERY = 1.0
+RECALLS_EVERY = 5.0
 PURGE_EVERY = 3600.0
 log = structlog.get_logger()
 
@@ -71,6 +73,7 @@ class Worker:
             self._work(),
             self._every(FOLLOW_EVERY, "follow", follow),
             self._every(UPDATES_EVERY, "updates", take_updates),
+            self._every(RECALLS_EVERY, "recalls", take_recalls),
             self._every(PURGE_EVERY, "purge", purge),
         )
 

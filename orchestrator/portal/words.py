@@ -57,6 +57,10 @@ EVENTS: Final = {
     "form-not-readable": words("表单或材料有误，无法审查", "form or materials are faulty and cannot be decided on"),
     "decided": words("审批部门已按规则审查", "the approvers have applied the rules"),
     "officer-decided": words("审批人员已作出决定", "an officer has decided"),
+    "recalled": words(
+        "有部门收回了本办件所依据的一项应答:未办结的重新核验,已决定的由审批部门复核",
+        "a department took back an answer that this case rests on: it is asked again, or the decision is looked at again",
+    ),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
     "sealed": words("结果已签批，案卷已封存", "the outcome is signed, the dossier closed"),
     "posted": words("已提交上链", "sent to the chain"),
@@ -123,6 +127,8 @@ def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
     """What an event adds to its name, if that says something to a person."""
     if kind == "gathered":
         return words(f"{detail['answered']}/{detail['asked']} 项", f"{detail['answered']} of {detail['asked']}")
+    if kind == "recalled":
+        return words(detail["reason"], detail["reason"])
     if kind == "decided":
         return dict(OUTCOMES[detail["outcome"]])
     return None

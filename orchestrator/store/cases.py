@@ -285,6 +285,15 @@ async def note(connection: Connection, events: Iterable[tuple[str, str, dict[str
         )
 
 
+async def told(connection: Connection, case_ids: Sequence[str], kind: str, recall: str) -> set[str]:
+    """Those of the cases whose story has this recall already."""
+    cursor = await connection.execute(
+        "select distinct case_id from event where case_id = any(%s) and kind = %s and detail ->> 'recall' = %s",
+        [list(case_ids), kind, recall],
+    )
+    return {str(row["case_id"]) for row in await cursor.fetchall()}
+
+
 async def story(connection: Connection, case_id: str, *, after: int = 0) -> list[Row]:
     """What happened to a case, in order."""
     cursor = await connection.execute(

@@ -115,6 +115,22 @@ async def answers_under(connection: Connection, case_id: str) -> list[dict[str, 
     return [row["envelope"] for row in await cursor.fetchall()]
 
 
+async def resting_on(connection: Connection, seat: int, hashes: Sequence[str]) -> dict[str, list[str]]:
+    """The cases that rest on these answers of a seat, in their dossier or as the newest, each with the items that were answered."""
+    cursor = await connection.execute(
+        """
+        select q.case_id, array_agg(distinct q.item) as items
+        from answer a join question q on q.id = a.question
+        where q.seat = %s and a.hash = any(%s) and q.purpose = 'decide'
+          and (q.answer_hash = a.hash
+               or exists (select from leaf l where l.case_id = q.case_id and l.kind = 'answer' and l.content = a.hash))
+        group by q.case_id
+        """,
+        [seat, list(hashes)],
+    )
+    return {str(row["case_id"]): list(row["items"]) for row in await cursor.fetchall()}
+
+
 async def record_outage(
     connection: Connection, ids: Sequence[str], *, window: float, first: float, most: float
 ) -> None:

@@ -1,0 +1,115 @@
+"""`lianban recall`: a department takes back answers that were wrong, and sees whom it reaches before it signs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli_gateway import open_seat
+from orchestrator.database import Row
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.vocabulary import Words
+from orchestrator.gateway.recalls import Reached, answers_about, answers_to, reach, recall
+from orchestrator.gateway.seat import Seat
+from orchestrator.gateway.store import prepare_stores
+from orchestrator.ledger.deployments import require_deployment
+from orchestrator.ledger.rpc import Rpc
+from orchestrator.ledger.view import LedgerView
+from orchestrator.protocol.jose import jws_hash
+from orchestrator.scenarios import department_files
+from orchestrator.settings import load_settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+OPEN = Words("尚未办结:将重新核验", "still open: it will be asked again")
+WHAT_FOLLOWS = {
+    Status.NONE: OPEN,
+    Status.ACCEPTED: OPEN,
+    Status.RETURNED: OPEN,
+    Status.APPROVED: Words("已准予:审批部门复核,告知持证人", "approved: the approvers look again, the holder is told"),
+    Status.REFUSED: Words("不予:审批部门复核,告知申请人", "refused: the approvers look again, the applicant is told"),
+    Status.WITHDRAWN: Words("已撤回:无", "withdrawn: nothing"),
+    Status.REVOKED: Words("已撤销:无", "revoked: nothing"),
+}
+"""What a recall leads to, by the case's status on chain."""
+
+
+@app.command()
+def recall_answers(
+    department: Annotated[str, typer.Option("--department", help="本部门 id · this department")],
+    reason: Annotated[str, typer.Option("--reason", help="原因,不写个人信息 · why; nothing about a person")],
+    question: Annotated[str | None, typer.Option(help="核验请求编号 · id of the question, 0x…")] = None,
+    attempt: Annotated[int | None, typer.Option(help="第几次应答,默认全部 · which attempt; all of them")] = None,
+    about: Annotated[
+        str | None,
+        typer.Option(help="标识类型,如 uscc、citizen;标识随后输入 · kind of identifier; the identifier is asked for"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="不再询问 · do not ask")] = False,
+) -> None:
+    """召回已给出的错误应答:先显示影响范围,确认后签署 · take back answers found wrong: shows the reach, asks, signs.
+
+    Correct the record first: what is still open is asked again at once. Needs the department's keys and store, and a node.
+    """
+    if (question is None) == (about is None):
+        raise Invalid(
+            field="--question",
+            detail="请给出 --question 或 --about 之一",
+            detail_en="give either --question or --about",
+            remedy="--question 0x… | --about uscc",
+        )
+    identifier = typer.prompt("标识 identifier").strip() if about is not None else ""
+
+    async def run(seat: Seat, view: LedgerView) -> None:
+        found: list[Row]
+        if question is not None:
+            found = await answers_to(question, attempt, seat)
+        else:
+            found = await answers_about(str(about), identifier, seat)
+        reached = await reach(found, seat, view)
+        if not reached:
+            raise Refused(
+                "没有可召回的应答",
+                detail_en="there is no answer to recall",
+                code="not-found",
+                remedy="核对编号与部门;已召回的不再列出 / check id and department; what is recalled is not listed",
+            )
+        _show(reached)
+        if not yes:
+            typer.confirm("签署召回? Sign the recall?", abort=True)
+        for jws in await recall(reached, reason, seat):
+            typer.echo(f"✓ {jws_hash(jws)}")
+
+    asyncio.run(_at(department, run))
+
+
+def _show(reached: list[Reached]) -> None:
+    console, table = Console(highlight=False), Table("办件 case", "核验项 item", "第几次 attempt", "后果 what follows")
+    for each in reached:
+        table.add_row(each.case, each.item, str(each.answer.attempt), "\n".join(WHAT_FOLLOWS[each.status]))
+    console.print(table)
+    cases = {each.case: each.status for each in reached}
+    decided = sum(status in (Status.APPROVED, Status.REFUSED) for status in cases.values())
+    console.print(
+        f"涉及 {len(reached)} 项应答、{len(cases)} 件办件,其中已决定 {decided} 件"
+        f" · {len(reached)} answers, {len(cases)} cases, {decided} of them decided"
+    )
+
+
+async def _at(department: str, action: Callable[[Seat, LedgerView], Awaitable[None]]) -> None:
+    settings = load_settings()
+    dsn = prepare_stores(settings.require_database_url(), [department])[department]
+    files = {path.stem: path for path in department_files()}
+    async with Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc:
+        view = LedgerView(rpc, require_deployment(settings.deployment_file))
+        seat = await open_seat(settings, view, department, dsn, files)
+        await seat.store.open()
+        try:
+            await action(seat, view)
+        finally:
+            await seat.store.close()

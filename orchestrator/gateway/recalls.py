@@ -1,0 +1,264 @@
+"""Recalls: a provider takes back answers that were wrong; an approver looks again at what it decided on them.
+
+The provider finds the answers in its own store, by question or by the person or thing that they are about, and sees whom it
+reaches before it signs. From then on a recalled answer is not handed out; asked again, the seat reads its records anew.
+The operator fetches recalls as it fetches officers' decisions, and hands them to the approvers whose verdicts rest on one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter
+from pydantic import Field
+
+from orchestrator.database import Row
+from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.case import Status
+from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.gateway.desk import close_reviews, officer_of
+from orchestrator.gateway.requests import SignedBody, SignedRequest, read_signed
+from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.answer import AnswerEnvelope
+from orchestrator.protocol.jose import jws_hash, lowered, peek_jws
+from orchestrator.protocol.mandate import Mandate, case_id, open_subject
+from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.question import question_id
+from orchestrator.protocol.recall import MOST_ANSWERS, Recall, read_recall, sign_recall
+from orchestrator.protocol.verdict import AnswerRef
+from orchestrator.protocol.wire import Hex32, WireModel, read_model, seat_number, seat_ref
+
+router = APIRouter()
+
+MOST_RECALLS: Final = 100
+MOST_REVIEWS: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """An answer that would be recalled, and the case that it was given for, as the chain has it."""
+
+    answer: AnswerRef
+    item: str
+    purpose: str
+    case: str
+    binding: int
+    operator: int
+    approvers: tuple[int, ...]
+    status: Status
+
+
+async def answers_to(question: str, attempt: int | None, seat: Seat) -> list[Row]:
+    """The answers to one question, or one attempt at it, that are not recalled yet."""
+    return await _answers(seat, [from_hex(question)], attempt)
+
+
+async def answers_about(kind: str, identifier: str, seat: Seat) -> list[Row]:
+    """Every answer about a person or thing that is not recalled yet. Subjects are sealed in the mandates, so each mandate
+    that the store holds is opened."""
+    questions: list[bytes] = []
+    for row in await seat.store.rows("select hash, jws from mandate"):
+        mandate = Mandate.model_validate(peek_jws(str(row["jws"]))[1])
+        for role, slots in mandate.subjects.items():
+            for index, slot in enumerate(slots):
+                if str(seat.number) not in slot.sealed:
+                    continue
+                subject = open_subject(mandate, role, index, seat=seat.number, key=seat.keys.sealing)
+                if (subject.type, subject.id) != (kind, identifier):
+                    continue
+                items = [grant.item for grant in mandate.evidence if grant.item.split(".")[1] == role]
+                purposes = [(item, purpose) for item in items for purpose in ("decide", "push")]
+                mandate_hash = to_hex(_bytes(row["hash"]))
+                questions += [from_hex(question_id(mandate_hash, item, index, purpose)) for item, purpose in purposes]
+        await asyncio.sleep(0)
+    return await _answers(seat, questions, None)
+
+
+async def _answers(seat: Seat, questions: Sequence[bytes], attempt: int | None) -> list[Row]:
+    return await seat.store.rows(
+        "select question, attempt, binding, envelope from answer a where question = any(%s)"
+        " and (%s::int is null or attempt = %s)"
+        " and not exists (select from recalled r where (r.question, r.attempt) = (a.question, a.attempt))"
+        " order by question, attempt",
+        [list(questions), attempt, attempt],
+    )
+
+
+async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Reached]:
+    """The cases that answers were given for, with what the chain says of them."""
+    found = []
+    for row in answers:
+        envelope = AnswerEnvelope.parse(orjson.loads(_bytes(row["envelope"])))
+        payload = peek_jws(envelope.answer)[1]
+        if payload["result"] != "answered":
+            continue
+        binding = await chain.binding(int(str(row["binding"])))
+        case = await _case(str(payload["mandate"]), seat)
+        status, _, _ = await chain.status_of(case)
+        found.append(
+            Reached(
+                answer=AnswerRef(question=envelope.question, attempt=envelope.attempt, hash=jws_hash(envelope.answer)),
+                item=str(payload["item"]),
+                purpose=str(payload["purpose"]),
+                case=case,
+                binding=binding.number,
+                operator=binding.operator,
+                approvers=binding.approvers,
+                status=status,
+            )
+        )
+    return found
+
+
+async def _case(mandate: str, seat: Seat) -> str:
+    jws = (await seat.store.mandates([from_hex(mandate)]))[from_hex(mandate)]
+    stated = peek_jws(jws)[1]["case"]
+    return case_id(jws) if stated is None else str(stated)
+
+
+async def recall(reached: Sequence[Reached], reason: str, seat: Seat) -> list[str]:
+    """Signs and keeps the recall of answers, one document for each operator and portion; they count no more from here on."""
+    by_operator: dict[int, list[AnswerRef]] = defaultdict(list)
+    for each in reached:
+        by_operator[each.operator].append(each.answer)
+    signed = []
+    for operator, answers in sorted(by_operator.items()):
+        for start in range(0, len(answers), MOST_ANSWERS):
+            part = answers[start : start + MOST_ANSWERS]
+            document = Recall(iss=seat_ref(seat.number), answers=tuple(part), reason=reason, iat=int(time.time()))
+            jws = sign_recall(document, seat.keys.evidence)
+            await seat.store.rows(
+                """
+                with kept as (insert into recall (operator, jws) values (%s, %s) returning id)
+                insert into recalled (question, attempt, recall)
+                select q.question, q.attempt, kept.id from kept, unnest(%s::bytea[], %s::int[]) as q(question, attempt)
+                on conflict do nothing
+                """,
+                [operator, jws, [from_hex(each.question) for each in part], [each.attempt for each in part]],
+            )
+            signed.append(jws)
+    return signed
+
+
+class RecallsBody(WireModel):
+    """Body of a request of kind `recalls`."""
+
+    since: int
+
+
+@router.post("/{department}/recalls")
+async def recalls(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """What this seat recalled since a cursor of answers for the asker's cases: `{"recalls": [jws…], "next": cursor}`."""
+    asker, _ = await read_signed(request, "recalls", seat, chain)
+    since = read_model(RecallsBody, request.body, code="bad-request").since
+    rows = await seat.store.rows(
+        "select id, jws from recall where id > %s and operator = %s order by id limit %s",
+        [since, asker.number, MOST_RECALLS],
+    )
+    return {"recalls": [row["jws"] for row in rows], "next": rows[-1]["id"] if rows else since}
+
+
+class ReviewBody(WireModel):
+    """A case and the recall that it is to be looked at again for."""
+
+    case: Hex32
+    recall: str
+
+
+class ReviewsBody(WireModel):
+    """Body of a request of kind `reviews`."""
+
+    reviews: list[ReviewBody] = Field(max_length=MOST_REVIEWS)
+
+
+@router.post("/{department}/reviews")
+async def open_reviews(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """Puts decisions that rest on recalled answers on the officers' desk: `{"opened": [case…], "refused": [{case, code}]}`.
+
+    Only what this seat decided, on an answer that the recall names and its own department signed away.
+    """
+    await read_signed(request, "reviews", seat, chain)
+    body = read_model(ReviewsBody, request.body, code="bad-request")
+    opened, refused = [], []
+    for each in body.reviews:
+        try:
+            await _review(each, seat, chain)
+            opened.append(each.case)
+        except LianbanError as error:
+            refused.append({"case": each.case, "code": error.code})
+    return {"opened": opened, "refused": refused}
+
+
+async def _review(each: ReviewBody, seat: Seat, chain: ChainView) -> None:
+    document = await read_from(each.recall, chain)
+    named = {(answer.question, answer.hash) for answer in document.answers}
+    rows = await seat.store.rows(
+        "select sequence, envelopes from basis where case_id = %s order by sequence desc", [each.case]
+    )
+    for row in rows:
+        held = [AnswerEnvelope.parse(one["envelope"]) for one in row["envelopes"]]
+        # Another seat cannot take back what it never said.
+        given = {(one.question, jws_hash(one.answer)) for one in held if peek_jws(one.answer)[1]["iss"] == document.iss}
+        if named & given:
+            break
+    else:
+        raise Refused("本席位的意见不依据被召回的应答", detail_en="no verdict rests on it", code="not-resting")
+    await seat.store.rows(
+        "insert into review (case_id, recall, jws, sequence) values (%s, %s, %s, %s) on conflict do nothing",
+        [each.case, jws_hash(each.recall), lowered(each.recall), row["sequence"]],
+    )
+
+
+async def read_from(jws: str, chain: ChainView) -> Recall:
+    """A recall, signed by a key of the seat that it is from. Raises Refused or Invalid."""
+    issuer = await chain.seat(seat_number(peek_jws(jws)[1].get("iss")))
+    return read_recall(jws, issuer.key_of("evidence", jws))
+
+
+@router.post("/{department}/desk/reviews")
+async def reviews(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """Decisions to be looked at again, oldest first, with who recalled what and why."""
+    await officer_of(request, seat, chain, "cases")
+    rows = await seat.store.rows(
+        "select case_id, sequence, jws, opened_at from review where closed_at is null order by opened_at limit 200"
+    )
+    found = []
+    for row in rows:
+        document = peek_jws(str(row["jws"]))[1]
+        status, _, _ = await chain.status_of(str(row["case_id"]))
+        found.append(
+            {
+                "case": row["case_id"],
+                "sequence": row["sequence"],
+                "status": int(status),
+                "seat": document["iss"],
+                "reason": document["reason"],
+                "answers": document["answers"],
+                "since": row["opened_at"],
+            }
+        )
+    return {"reviews": found}
+
+
+@router.post("/{department}/desk/reviews/close", status_code=201)
+async def close(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
+    """An officer has looked again and lets the decision stand, with a reason; revoking it closes the review too."""
+    _, asked = await officer_of(request, seat, chain, "cases")
+    if not asked.reason:
+        raise Refused("缺少理由", detail_en="the reason is missing", code="no-reason", remedy="写明理由 / say why")
+    rows = await close_reviews(str(asked.case), request.request, seat)
+    if not rows:
+        raise Refused("该办件没有待复核事项", detail_en="no review is open for this case", code="not-found")
+    return {"case": asked.case, "closed": rows}
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError("expected bytea")
+    return value

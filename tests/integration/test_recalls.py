@@ -1,0 +1,88 @@
+"""A provider recalls: what it finds, whom it tells, what it hands out from then on, and that asking again reads the record anew."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from orchestrator.gateway.client import GatewayClient
+from orchestrator.gateway.recalls import answers_about, answers_to, reach, recall
+from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.recall import read_recall
+from tests.support.consortium import Consortium, make_consortium
+from tests.support.departments import SeededDepartments
+from tests.support.gateway import CULTURE, MARKET, OPERATOR, TAX, Gateway, ask, gallery_gateway
+
+pytestmark = pytest.mark.anyio
+
+COMPANY = "91110108MBXYE0016D"
+NAME = "haidian-market-supervision"
+
+
+@pytest.fixture(scope="module")
+def consortium() -> Consortium:
+    return make_consortium()
+
+
+@pytest.fixture(scope="module")
+async def gateway(consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIterator[Gateway]:
+    async with gallery_gateway(consortium, departments, pg_admin_dsn) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+async def operator(gateway: Gateway, consortium: Consortium) -> AsyncIterator[GatewayClient]:
+    async with gateway.client(consortium, OPERATOR) as client:
+        yield client
+
+
+async def test_recall__one_answer__told_to_the_operator_not_handed_out_and_asked_anew(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    seat, provider, chain = gateway.seats[NAME], consortium.seat(MARKET), consortium.chain
+    jws = consortium.mandate()
+    first = (await ask(consortium, operator, jws, "E05.company")).answers[0]
+    second = (await ask(consortium, operator, jws, "E05.company")).answers[0]
+    assert (first.attempt, second.attempt) == (1, 2)
+
+    found = await reach(await answers_to(first.question, 2, seat), seat, chain)
+    [each] = found
+    assert (each.answer.hash, each.operator, each.item) == (jws_hash(second.answer), OPERATOR, "E05.company")
+    assert CULTURE in each.approvers
+    [signed] = await recall(found, "登记信息有误", seat)
+
+    # Its newest attempt is recalled: an older one does not come back in its place.
+    assert await operator.latest(provider, [first.question]) == ()
+    assert [row["attempt"] for row in await answers_to(first.question, None, seat)] == [1]
+    told = await operator.send(provider, "recalls", "recalls", {"since": 0})
+    assert told["recalls"] == [signed]
+    document = read_recall(signed, provider.keyset.key("evidence"))
+    assert [answer.hash for answer in document.answers] == [jws_hash(second.answer)]
+    assert (await operator.send(provider, "recalls", "recalls", {"since": told["next"]}))["recalls"] == []
+    async with gateway.client(consortium, TAX) as stranger:
+        assert (await stranger.send(provider, "recalls", "recalls", {"since": 0}))["recalls"] == []
+
+    third = (await ask(consortium, operator, jws, "E05.company")).answers[0]
+    assert third.attempt == 3
+    assert [one.attempt for one in await operator.latest(provider, [first.question])] == [3]
+
+
+async def test_recall__by_subject__every_answer_about_it_and_no_other(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    seat = gateway.seats[NAME]
+    one, two = consortium.mandate(), consortium.mandate()
+    given = [(await ask(consortium, operator, jws, "E05.company")).answers[0] for jws in (one, two)]
+
+    found = await reach(await answers_about("uscc", COMPANY, seat), seat, consortium.chain)
+
+    assert {jws_hash(envelope.answer) for envelope in given} <= {each.answer.hash for each in found}
+    assert {each.item.split(".")[1] for each in found} == {"company"}
+    assert await answers_about("uscc", "91110108MA0000000X", seat) == []
+    assert await answers_about("citizen", COMPANY, seat) == []
+    cases = {each.case for each in found}
+    assert len(cases) >= 2
+    await recall(found, "登记信息有误", seat)
+    assert await answers_about("uscc", COMPANY, seat) == []
+    assert await operator.latest(consortium.seat(MARKET), [each.question for each in given]) == ()
