@@ -1,6 +1,6 @@
 # 链办 · Lianban. `make help` says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-anvil demo clean lock
+.PHONY: help setup check test test-anvil nightly demo clean lock
 
 RUN := .venv/bin
 
@@ -18,6 +18,9 @@ test: setup ## 全部测试 · everything: check, contracts, integration, accept
 
 test-anvil: setup ## 合约测试在 Anvil 上 · the contract tests on Anvil, the devnet's node
 	@$(RUN)/python scripts/verify.py anvil
+
+nightly: setup ## 数小时的合约证据 · hours: long games, attacks, symbolic checks, sabotages, mutants
+	@$(RUN)/python scripts/verify.py nightly
 
 demo: setup ## 一键演示；ONCE=1 结束后退出 · the demo; ONCE=1 ends after the table
 	@$(RUN)/lianban demo $(if $(filter-out 0,$(ONCE)),--once)

@@ -1,4 +1,4 @@
-"""`make check`, `make test`, `make test-anvil` and the symbolic checks: runs what proves the tree right, and says at the end what failed.
+"""`make check`, `make test`, `make test-anvil`, `make nightly`: runs what proves the tree right, and says what failed.
 
 The unit tests and the static checks run side by side, a check printing only when it fails; the other test runs go one
 after the other with their output as it comes, so that their closing lines can be read.
@@ -96,6 +96,18 @@ def symbolic_checks(*beginnings: str) -> Run:
     return Run("symbolic", (str(BIN / "python"), "scripts/symbolic.py", *beginnings))
 
 
+def night() -> list[Run]:
+    """What takes hours: long games and attacks, symbolic checks, and contracts with faults put in on purpose."""
+    python = str(BIN / "python")
+    games = (str(BIN / "ape"), "test", "tests/contracts/test_stateful.py", "--network", "ethereum:local:test", "-s")
+    return [
+        Run("games and attacks", games, {**ape(), "LIANBAN_TESTS": "nightly"}),
+        symbolic_checks(),
+        Run("sabotages", (python, "tests/contracts/sabotage_run.py")),
+        Run("mutants", (python, "-m", "tests.contracts.mutation")),
+    ]
+
+
 def ape() -> dict[str, str]:
     """What ape needs to find its data, the compiler and Anvil inside the project folder."""
     compiler = subprocess.run(
@@ -132,13 +144,16 @@ def loud(run: Run) -> Outcome:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 1 when anything failed, 2 for a wrong argument."""
-    if list(arguments) not in (["check"], ["test"], ["anvil"], ["symbolic"]):
-        print("verify.py check|test|anvil|symbolic", file=sys.stderr)
+    alone = {
+        "anvil": lambda: [contract_tests("foundry")],
+        "symbolic": lambda: [symbolic_checks()],
+        "nightly": night,
+    }
+    if len(arguments) != 1 or arguments[0] not in ("check", "test", *alone):
+        print("verify.py check|test|anvil|symbolic|nightly", file=sys.stderr)
         return 2
-    if arguments[0] == "symbolic":
-        return 0 if loud(symbolic_checks()).passed else 1
-    if arguments[0] == "anvil":
-        return 0 if loud(contract_tests("foundry")).passed else 1
+    if arguments[0] in alone:
+        return 0 if all([loud(run).passed for run in alone[arguments[0]]()]) else 1
     began = time.monotonic()
     print("… 检查与单元测试 · checks and unit tests", flush=True)
     units = unit_tests(arguments[0])
