@@ -153,7 +153,8 @@ def main(arguments: Sequence[str]) -> int:
         print("verify.py check|test|anvil|symbolic|nightly", file=sys.stderr)
         return 2
     if arguments[0] in alone:
-        return 0 if all([loud(run).passed for run in alone[arguments[0]]()]) else 1
+        ended = [loud(run) for run in alone[arguments[0]]()]
+        return 0 if all(each.passed for each in ended) else 1
     began = time.monotonic()
     print("… 检查与单元测试 · checks and unit tests", flush=True)
     units = unit_tests(arguments[0])
