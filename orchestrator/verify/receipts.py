@@ -54,8 +54,8 @@ async def check_receipt(receipt: Receipt, trust: Trust) -> Report:
     opened = [leaf for leaf, _ in receipt.leaves if leaf.kind == "mandate" and _opens(leaf.content, receipt.case)]
     if opened:
         report.proven(
-            "办件编号由回执所列授权书得出:申请以身份席位签署的这份授权书开始",
-            "the case's id comes from a mandate in the receipt: with that one, signed by the identity seat, it began",
+            "办件编号由回执所列的一份授权书得出:办件就是以它开始的",
+            "the case's id comes from a mandate in the receipt: with that one it began",
         )
     here = all(verify(receipt.steps[-1].root, leaf, path) for leaf, path in receipt.leaves)
     names = "、".join(dict.fromkeys(_kind(leaf.kind)[0] for leaf, _ in receipt.leaves))
@@ -175,10 +175,14 @@ async def signers(report: Report, case: str, proofs: Proofs, chain: ChainView) -
         )
         return history
     seats = [(await chain.seat(each.seat)).keyset.name for each in last.sheets if each.counted]
-    report.proven(
-        f"最后一步“{zh}”于 {moment(last.at)}(区块 {last.block})由{'、'.join(name['zh'] for name in seats)}以当时的密钥签署",
-        f"the last step, {en}, at {moment(last.at)} (block {last.block}), is signed by "
-        f"{', '.join(name['en'] for name in seats)}, by the keys of that block",
+    report.judge(
+        bool(seats),
+        (
+            f"最后一步“{zh}”于 {moment(last.at)}(区块 {last.block})由{'、'.join(name['zh'] for name in seats)}以当时的密钥签署",
+            f"the last step, {en}, at {moment(last.at)} (block {last.block}), is signed by "
+            f"{', '.join(name['en'] for name in seats)}, by the keys of that block",
+        ),
+        ("最后一步没有作数的签批单", "no sheet over the last step counts"),
     )
     return history
 
