@@ -225,8 +225,12 @@ def _goals(game: Game, rng: random.Random) -> list[Goal]:
 def _case(game: Game, number: int, status: int, required: list[set[bytes]]) -> Goal:
     """A case comes to a status. It is new, or where the move may start from."""
     ledger, approvers = game.machine.ledger, game.machine.catalog.bindings[number].approvers
-    hands = game.hands
-    starts = [one for one, case in ledger.cases.items() if case.binding == number and status in MOVES[case.status]]
+    hands, promised = game.hands, _promised(game)
+    starts = [
+        one
+        for one, case in ledger.cases.items()
+        if case.binding == number and status in MOVES[case.status] and one not in promised
+    ]
     if status == REVOKED and not starts:
         status = WITHDRAWN
     elif status != REVOKED and hands.chance(0.4):
@@ -258,6 +262,18 @@ def _case(game: Game, number: int, status: int, required: list[set[bytes]]) -> G
 
     name = f"{'approve' if status == APPROVED else 'answer' if status in (RETURNED, REFUSED) else 'lead'} a case"
     return Goal(name, "I1", required, press, reached, case_id)
+
+
+def _promised(game: Game) -> set[bytes]:
+    """Cases of which somebody honest has signed more than has settled: anybody may send that."""
+    cases = game.machine.ledger.cases
+    settled = {
+        (case_id, root, step)
+        for case_id, case in cases.items()
+        for step, root in zip(case.steps, case.roots, strict=True)
+    }
+    sheets = [values for _, _, struct, values in game.machine.signatures.said.values() if struct == "Sheet"]
+    return {one[0] for _, _, covered in sheets for one in covered if one not in settled}
 
 
 def _binding(game: Game, rng: random.Random) -> Goal:
@@ -322,7 +338,8 @@ def _takeover(game: Game, seat: int) -> Goal:
     def reached() -> bool:
         [keys] = consortium.keysOf(seat)
         [standing] = consortium.standingAt(seat, game.machine.clock.block)
-        return standing != REMOVED and keys[-1][1] != present
+        # A change that the seat itself once signed may be sent by anybody.
+        return standing != REMOVED and keys[-1][1] != present and keys[-1][1] in game.auditor.held
 
     return Goal("take a seat over", "I1", [{present}], press, reached)
 
@@ -337,8 +354,19 @@ def _head(game: Game, seat: int) -> Goal:
         thief.faults = faults
         return [Act(thief.actor(), "CaseLedger", "settle", ((), (), tuple(heads)))]
 
-    required = [{game.hands.signer(seat)}]
-    return Goal("anchor a head", "I7", required, press, lambda: game.machine.ledger.headOf(seat) != before)
+    key, where = game.hands.signer(seat), game.machine.ledger.address
+
+    def reached() -> bool:
+        head = game.machine.ledger.headOf(seat)
+        said = [
+            values
+            for by, at, struct, values in game.machine.signatures.said.values()
+            if (by, at, struct) == (key, where, "Head")
+        ]
+        signed = any(values[0] == seat and (values[1], values[2][:26]) == head for values in said)
+        return head != before and (key in game.auditor.held or not signed)
+
+    return Goal("anchor a head", "I7", [{key}], press, reached)
 
 
 def _fork(game: Game, seat: int) -> Goal:

@@ -107,16 +107,16 @@ class CaseLedger(Contract):
         case_id: bytes,
         steps: Sequence[int],
         roots: Sequence[bytes],
-        at: int,
+        index: int,
         entry: tuple[str, bytes, bytes],
         proof: Sequence[bytes],
     ) -> tuple[bool]:
-        if not self.verifyHistory(case_id, steps, roots)[0] or at >= len(roots):
+        if not self.verifyHistory(case_id, steps, roots)[0] or index >= len(roots):
             return (False,)
         node = dossier_leaf(*entry)
         for sibling in proof:
             node = keccak(min(node, sibling) + max(node, sibling))
-        return (node == roots[at],)
+        return (node == roots[index],)
 
     def verifySheet(
         self, seat: int, validUntil: int, transitions: Sequence[Any], signature: bytes, block: int
