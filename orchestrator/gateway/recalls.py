@@ -252,10 +252,15 @@ async def close(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict
     _, asked = await officer_of(request, seat, chain, "cases")
     if not asked.reason:
         raise Refused("缺少理由", detail_en="the reason is missing", code="no-reason", remedy="写明理由 / say why")
-    rows = await close_reviews(str(asked.case), request.request, seat)
-    if not rows:
+    closed = await close_reviews(str(asked.case), request.request, seat)
+    if not closed:
         raise Refused("该办件没有待复核事项", detail_en="no review is open for this case", code="not-found")
-    return {"case": asked.case, "closed": rows}
+    _, sequence, number = await chain.status_of(str(asked.case))
+    await seat.store.rows(
+        "insert into desk_update (case_id, sequence, operator, upheld) values (%s, %s, %s, %s)",
+        [asked.case, sequence, (await chain.binding(number)).operator, asked.reason],
+    )
+    return {"case": asked.case, "closed": closed}
 
 
 def _bytes(value: object) -> bytes:

@@ -119,17 +119,22 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
 
 @router.post("/{department}/verdicts/updates")
 async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """What officers decided or revoked since a cursor, for cases under bindings that the asker operates."""
+    """What officers decided, revoked or let stand since a cursor, for cases under bindings that the asker operates."""
     asker, _ = await read_signed(request, "updates", seat, chain)
     since = read_model(UpdatesBody, request.body, code="bad-request").since
     rows = await seat.store.rows(
-        "select id, case_id, sequence, revocation from desk_update where id > %s and operator = %s order by id limit %s",
+        "select id, case_id, sequence, revocation, upheld from desk_update where id > %s and operator = %s order by id limit %s",
         [since, asker.number, MOST_UPDATES],
     )
     found = []
     for row in rows:
         entry: dict[str, Any] = {"case": row["case_id"], "sequence": row["sequence"]}
-        entry |= {"order": row["revocation"]} if row["revocation"] else {"decided": True}
+        if row["revocation"]:
+            entry["order"] = row["revocation"]
+        elif row["upheld"]:
+            entry["upheld"] = row["upheld"]
+        else:
+            entry["decided"] = True
         found.append(entry)
     return {"updates": found, "next": rows[-1]["id"] if rows else since}
 

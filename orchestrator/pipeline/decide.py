@@ -168,6 +168,9 @@ async def _updates(context: Context, number: int) -> int:
         return 0
     decided = [entry["case"] for entry in answer["updates"] if "decided" in entry]
     revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
+    upheld = [
+        (e["case"], "upheld", {"seat": number, "reason": e["upheld"]}) for e in answer["updates"] if "upheld" in e
+    ]
     async with context.pool.connection() as connection:
         if await cases.held(connection, decided, "decide"):
             return 0  # a verdict asked for before the decision may be on its way: once more when it has come
@@ -178,5 +181,7 @@ async def _updates(context: Context, number: int) -> int:
         if revoked:
             await cases.revoke(connection, revoked)
             await cases.note(connection, [(case_id, "revocation-ordered", {"seat": number}) for case_id in revoked])
+        there = {case.id for case in await cases.many(connection, [case_id for case_id, _, _ in upheld])}
+        await cases.note(connection, [event for event in upheld if event[0] in there])
         await batches.set_cursor(connection, name, answer["next"])
     return len(woken) + len(revoked)

@@ -61,6 +61,7 @@ EVENTS: Final = {
         "有部门收回了本办件所依据的一项应答:未办结的重新核验,已决定的由审批部门复核",
         "a department took back an answer that this case rests on: it is asked again, or the decision is looked at again",
     ),
+    "upheld": words("审批部门复核后维持原决定", "an approver has looked again and lets the decision stand"),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
     "sealed": words("结果已签批，案卷已封存", "the outcome is signed, the dossier closed"),
     "posted": words("已提交上链", "sent to the chain"),
@@ -127,7 +128,7 @@ def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
     """What an event adds to its name, if that says something to a person."""
     if kind == "gathered":
         return words(f"{detail['answered']}/{detail['asked']} 项", f"{detail['answered']} of {detail['asked']}")
-    if kind == "recalled":
+    if kind in ("recalled", "upheld"):
         return words(detail["reason"], detail["reason"])
     if kind == "decided":
         return dict(OUTCOMES[detail["outcome"]])

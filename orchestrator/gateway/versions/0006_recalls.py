@@ -37,6 +37,8 @@ create table review (
   closing text,
   primary key (case_id, recall)
 );
+alter table desk_update add column upheld text;
+comment on column desk_update.upheld is 'Why an officer let a decision stand after a recall.';
 comment on column review.closing is 'What the officer signed who looked at the decision again.';
 """
 

@@ -55,6 +55,9 @@ async def test_reviews__answer_under_the_verdict_recalled__on_the_desk_until_uph
     assert found["seat"] == seat_ref(gallery.consortium.provider(ITEM))
     assert await officer.client.uphold(case.id, "其他材料足以证明") == {"case": case.id, "closed": 1}
     assert case.id not in [each["case"] for each in await officer.client.reviews()]
+    lead = gallery.consortium.seat(gallery.lead)
+    told = (await gallery.operator.updates(lead, 0))["updates"]
+    assert [each.get("upheld") for each in told if each["case"] == case.id] == ["其他材料足以证明"]
     await reviews(gallery, case, recall)  # brought again: it was looked at
     assert case.id not in [each["case"] for each in await officer.client.reviews()]
 
