@@ -64,7 +64,7 @@ def copy_of(owner_dsn: str, tables: Sequence[str]) -> dict[str, list[dict[str, A
     rows: dict[str, list[dict[str, Any]]] = {}
     with psycopg.connect(owner_dsn) as connection:
         for table in tables:
-            found = connection.execute(f"select * from {table}")  # type: ignore[arg-type]
+            found = connection.execute(f"select * from {table}")
             names = [column.name for column in found.description or ()]
             rows[table] = [
                 {name: None if value is None else str(value) for name, value in zip(names, row, strict=True)}

@@ -140,7 +140,15 @@ def test_try__wrong_argument__named(
 def test_try__no_connection_file__a_server_of_its_own_that_ends(tmp_path: Path, keys: Path) -> None:
     """From the package alone: no chain, no database, no setting."""
     (keys / "records.dsn").unlink()
-    command = [sys.executable, "-m", "orchestrator.cli", "gateway", "try", "--adapter", bureau(tmp_path)]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "orchestrator.cli",
+        "gateway",
+        "try",
+        "--adapter",
+        bureau(tmp_path),
+    ]
     command += ["--keys", keys, "--subject", "uscc:-", *SCENARIOS]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LIANBAN_")}
     environment |= {"LIANBAN_DATA_DIR": str(tmp_path / "var"), "COLUMNS": "200"}

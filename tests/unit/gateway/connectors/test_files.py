@@ -64,6 +64,7 @@ def test_fetch__several_files__newest_by_its_name(tmp_path: Path) -> None:
     drop(tmp_path, "zh_20261399.csv", HEADER + "A,7,\n")  # no date
     drop(tmp_path, "zh_20260303.csv.part", HEADER + "A,8,\n")
     os.symlink(tmp_path / "zh_2026-03-01.csv", tmp_path / "zh_20270101.csv")
+    os.utime(tmp_path / "zh_20270101.csv", (1, 1), follow_symlinks=False)
 
     rows = fetch(connector(tmp_path), table(), {"zh": ["A", "A", "C"]})
 

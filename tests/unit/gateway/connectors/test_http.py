@@ -19,7 +19,7 @@ from orchestrator.gateway.layout import Table
 from orchestrator.gateway.sources import HttpSource
 from tests.support.https_system import SECRET, Authority, HttpsSystem, https_system, private_file
 
-HELD = [
+HELD: list[dict[str, Any]] = [
     {"id": "A1", "debt": 120.50, "owner": {"name": "甲"}, "opened": "2020-01-01"},
     {"id": "B/2", "debt": 0, "owner": {"name": "乙"}, "opened": None},
     {"id": "C3", "owner": {"name": "丙"}, "opened": None},
@@ -123,7 +123,7 @@ def test_fetch__token_ends__renewed_before_and_after_a_refusal(system: HttpsSyst
             assert len(system.tokens) == 1  # still in force
             await asyncio.sleep(0.5)
             assert await connector.fetch("accounts", table(ONE), {"zh": ["A1"]}, 9) == [ROW]
-            assert len(system.tokens) == 2  # renewed by the clock, without a refusal
+            assert (len(system.tokens), len(system.asked)) == (2, 3)  # renewed by the clock, without a refusal
             system.lasts = 3600
             await asyncio.sleep(0.5)
             assert await connector.fetch("accounts", table(ONE), {"zh": ["A1"]}, 9) == [ROW]
