@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
+from orchestrator.domain.case import Status
 from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.recalls import answers_about, answers_to, reach, recall
+from orchestrator.pipeline.decide import take_updates
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.recall import read_recall
+from orchestrator.protocol.recall import Recall, read_recall, sign_recall
+from orchestrator.protocol.verdict import AnswerRef
+from orchestrator.protocol.wire import seat_ref
+from orchestrator.store import evidence
 from tests.support.consortium import Consortium, make_consortium
 from tests.support.departments import SeededDepartments
 from tests.support.gateway import CULTURE, MARKET, OPERATOR, TAX, Gateway, ask, gallery_gateway
+from tests.support.orchestrator import Line
 
 pytestmark = pytest.mark.anyio
 
@@ -86,3 +93,28 @@ async def test_recall__by_subject__every_answer_about_it_and_no_other(
     await recall(found, "登记信息有误", seat)
     assert await answers_about("uscc", COMPANY, seat) == []
     assert await operator.latest(consortium.seat(MARKET), [each.question for each in given]) == ()
+
+
+async def test_uphold__review_closed_by_an_officer__in_the_story_of_the_case_once(line: Line) -> None:
+    filed = line.approvers.file()
+    case = await line.submit(filed)
+    assert (await line.run(case)).status == Status.APPROVED
+    envelope = line.approvers.book.answers[line.approvers.question(filed, "E06.company").id]
+    answer = AnswerRef(question=envelope.question, attempt=envelope.attempt, hash=jws_hash(envelope.answer))
+    provider = line.approvers.consortium.provider("E06.company")
+    document = Recall(iss=seat_ref(provider), answers=(answer,), reason="名录有误", iat=int(time.time()))
+    signed = sign_recall(document, line.approvers.consortium.keys[provider].evidence)
+    lead = line.approvers.consortium.seat(line.approvers.lead)
+    await line.context.gateways.send(lead, "reviews", "reviews", {"reviews": [{"case": case, "recall": signed}]})
+    officer = await line.approvers.officer()
+
+    await officer.client.uphold(case, "其他材料足以证明")
+    await take_updates(line.context)
+    await take_updates(line.context)
+
+    assert (await line.story(case)).count("upheld") == 1
+    async with line.pool.connection() as connection:
+        hashes = [jws_hash(envelope.answer)]
+        assert await evidence.resting_on(connection, provider, hashes) == {case: ["E06.company"]}
+        # Another seat cannot take back what it never said.
+        assert await evidence.resting_on(connection, provider + 1, hashes) == {}
