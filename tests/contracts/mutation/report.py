@@ -56,8 +56,13 @@ def written(plan: Plan, results: Results) -> int:
     reasons = _reasons()
     survivors = [mutant for mutant, verdict in verdicts.items() if verdict.outcome == "survived"]
     open_ones = [mutant for mutant in survivors if _name(mutant) not in reasons]
-    stale = reasons.keys() - {_name(mutant) for mutant in survivors}
+    stale = {_name(mutant) for mutant, verdict in verdicts.items() if verdict.outcome != "survived"} & reasons.keys()
     lines = [HEAD, *_table(plan, verdicts, reasons), ""]
+    if missing := len(plan.mutants) - len(verdicts):
+        lines += [
+            f"**Not complete**: {missing} of {len(plan.mutants)} mutants have no verdict yet. The same command goes on.",
+            "",
+        ]
     seconds = sum(results.seconds(mutant, plan) for mutant in verdicts)
     spent = f"{seconds / 3600:.1f} h of workers' time" if seconds > 3600 else f"{seconds / 60:.0f} min of workers' time"
     lines += [f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Judging took {spent}.", ""]
@@ -71,8 +76,8 @@ def written(plan: Plan, results: Results) -> int:
     PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     for name in sorted(stale):
         print(f"explained, but no survivor: {' | '.join(name)}")
-    print(f"{PAGE}: {len(open_ones)} survivors without an explanation, {len(plan.mutants) - len(verdicts)} not judged")
-    return 1 if open_ones or stale or len(verdicts) < len(plan.mutants) else 0
+    print(f"{PAGE}: {len(open_ones)} survivors without an explanation, {missing} not judged")
+    return 1 if open_ones or stale or missing else 0
 
 
 Name = tuple[str, str, str, str]
