@@ -93,9 +93,10 @@ def attack(
     With `whole` the attacker holds all keys that the goal requires, and nothing is raised for reaching it.
     """
     rng = random.Random(f"attack {seed}")
-    game = Game(node, compiled, actors, seed, tally, veto_blocks=rng.choice([2, 3, 5]))
+    game = Game(node, compiled, actors, seed, tally, veto_blocks=rng.choice([2, 3, 5]), quiet=True)
     try:
         _past(game, rng)
+        game.quiet = False
         goal, held, council = _chosen(game, rng, whole)
         game.auditor.held = held
         thief = Attacker(game, held, council)
