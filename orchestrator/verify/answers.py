@@ -59,7 +59,9 @@ async def check_answer(
         "问的是谁:应答只含加盐的承诺,要有授权书中封存的盐才能对上",
         "whom it is about: it holds a salted commitment, which only the salt sealed in the mandate opens",
     )
-    report.not_proven("是否最新一次应答", "that it is the latest answer to that question")
+    report.not_proven(
+        "是否最新一次应答,该部门后来有无收回", "that it is the latest answer to that question, and not recalled since"
+    )
     report.not_proven("记录本身是否属实,由该部门负责", "that the record is true: that department answers for")
     return report
 
