@@ -21,6 +21,7 @@ OPEN = {
 } | {
     "/api/v1/health",
     "/api/v1/deployment",
+    "/api/v1/credential-types/{vct}",
 }
 """Paths that need no principal."""
 
