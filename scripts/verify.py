@@ -20,6 +20,17 @@ BIN = ROOT / ".venv" / "bin"
 FORGE = next(ROOT.glob("node_modules/@foundry-rs/forge-*/bin/forge"), None)
 COMPUTING = ("domain", "protocol", "rules", "scenarios")
 """Folders of `tests/unit` whose tests need no server."""
+QUICK_SYMBOLIC = (
+    "follows",
+    "digest",
+    "bind",
+    "anything__version",
+    "anything__binding",
+    "veto",
+    "rotate",
+    "settle__same",
+)
+"""The symbolic checks that take seconds; all of them take minutes."""
 PYTEST = (str(BIN / "pytest"), "-p", "no:ape_test")
 
 
@@ -77,9 +88,11 @@ def unit_tests(kind: str) -> list[Run]:
 
 
 def system_tests() -> list[Run]:
-    """The contracts on ape's own provider, integration and acceptance."""
+    """The contracts on ape's own provider and for all inputs, integration and acceptance."""
+    quick = [symbolic_checks(*(f"check_{name}" for name in QUICK_SYMBOLIC))] if FORGE is not None else []
     return [
         contract_tests("test"),
+        *quick,
         Run("integration", (*PYTEST, "tests/integration")),
         Run("acceptance", (*PYTEST, "tests/acceptance")),
     ]
