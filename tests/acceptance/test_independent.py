@@ -200,7 +200,7 @@ async def test_credential__as_its_holder_shows_it__signed_by_the_seat_and_counti
 
     seat = verdict_seat(jwt)
     payload = signed(jwt, node.keyset(view.address("Consortium"), seat), "evidence")
-    standing = payload["status"]
+    standing = payload["status"]["lianban_case"]
     assert standing["case"] == case
     assert standing["chain_id"] == int(node.ask("eth_chainId"), 16)
     assert STATUSES[node.status_of(standing["ledger"], case)] == "approved"
