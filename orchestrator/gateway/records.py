@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import orjson
 import psycopg
+import structlog
 from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
@@ -28,15 +29,19 @@ from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.domain.names import plain_name
 from orchestrator.gateway.adapter import Adapter, SqlClaim, SqlEvidence, expand
 from orchestrator.gateway.connectors.breaker import Breaker, BreakerOpen
-from orchestrator.gateway.connectors.connector import Row, SourceFault
+from orchestrator.gateway.connectors.connector import Row, SourceFault, TooManyRows
 from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.fetching import fetch_tables
 from orchestrator.gateway.layout import Table
+
+_log = structlog.get_logger(__name__)
 
 Value = bool | str | int | None
 """True, False or `"unknown"` for predicates; else JSON: dates as ISO 8601, decimals as strings with all digits."""
 
 _BATCH = 500
+_BATCH_FETCHED = 50
+"""Subjects at once where tables come from sources: those have no index in the statement, so its cost grows with the square."""
 _FAILURES = 5
 """Times in a row that the database may fail on an evidence type before that is left alone."""
 _PAUSE = 10.0
@@ -162,12 +167,12 @@ class Records:
                 claims = [[claim.key, claim.claim, dict(claim.params)] for claim in ask.claims]
                 shapes[shape] = canonical([ask.evidence, claims])
             groups.setdefault(shapes[shape], []).append(position)
-        work = [
-            positions[start : start + _BATCH]
-            for positions in groups.values()
-            for start in range(0, len(positions), _BATCH)
-        ]
         adapter = self._adapter
+        work: list[list[int]] = []
+        for positions in groups.values():
+            evidence = adapter.evidence.get(asks[positions[0]].evidence)
+            size = _BATCH_FETCHED if evidence is not None and adapter.fetched(evidence) else _BATCH
+            work += [positions[start : start + size] for start in range(0, len(positions), size)]
         parts = await asyncio.gather(
             *(self._read_group(adapter, [asks[position] for position in positions], today) for positions in work)
         )
@@ -228,6 +233,16 @@ class Records:
         try:
             with breaker.call((psycopg.OperationalError, PoolTimeout)):
                 return await self._compute(adapter, asks, today)
+        except TooManyRows as error:
+            if len(asks) > 1:
+                half = len(asks) // 2
+                return [
+                    values
+                    for part in (asks[:half], asks[half:])
+                    for values in await self._read_group(adapter, part, today)
+                ]
+            _log.error("source-failed", field=error.field, detail=error.detail_en)
+            raise _unavailable(evidence, error) from None
         except (psycopg.Error, PoolTimeout, BreakerOpen, SourceFault) as error:
             raise _unavailable(evidence, error) from None
 

@@ -42,6 +42,10 @@ def typed(kind: str, wanted: Sequence[str]) -> list[str | int]:
     return list(values)
 
 
+class TooManyRows(SourceFault):
+    """A look-up gives more rows than its source allows: for fewer subjects at once it may do."""
+
+
 class Connector(Protocol):
     """One source, entered for reading."""
 

@@ -9,7 +9,7 @@ import structlog
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.gateway.connectors.breaker import Breaker, BreakerOpen
-from orchestrator.gateway.connectors.connector import Connector, Keys, Row, SourceFault
+from orchestrator.gateway.connectors.connector import Connector, Keys, Row, SourceFault, TooManyRows
 from orchestrator.gateway.layout import Table
 from orchestrator.gateway.sources import SOURCES_FILE, FileSource, HttpSource, SqlSource, load_sources
 
@@ -36,7 +36,8 @@ class Guarded:
         await self._connector.close()
 
     async def fetch(self, name: str, table: Table, keys: Keys) -> list[Row]:
-        """The rows of a table that have one of the keys. Raises SourceFault: also for too slow, too many, left alone."""
+        """The rows of a table that have one of the keys. Raises SourceFault, also when the source is too slow or left alone,
+        and TooManyRows, which is for the caller to log."""
         if keys is not None and not any(keys.values()):
             return []
         was_open = self._breaker.is_open
@@ -57,6 +58,13 @@ class Guarded:
             raise
         if was_open:
             _log.info("source-back", source=self._name)
+        if len(rows) > self._limits.max_rows:  # the source works, so the breaker does not count it
+            raise TooManyRows(
+                f"{SOURCES_FILE}.{self._name}.max_rows",
+                f"{name} 的一次查找超过 {self._limits.max_rows} 行",
+                f"a look-up in {name} gives more than {self._limits.max_rows} rows",
+                "收窄 look_up,或提高 max_rows / narrow the look_up, or raise max_rows",
+            )
         return rows
 
     async def _within_time(self, name: str, table: Table, keys: Keys) -> list[Row]:
@@ -71,13 +79,6 @@ class Guarded:
                 f"the source {self._name} did not answer within {limits.timeout:g} seconds",
                 "为查找列建索引,或提高 timeout / index the columns of the look-up, or raise timeout",
             ) from None
-        if len(rows) > limits.max_rows:
-            raise SourceFault(
-                f"{SOURCES_FILE}.{self._name}.max_rows",
-                f"{name} 的一次查找超过 {limits.max_rows} 行",
-                f"a look-up in {name} gives more than {limits.max_rows} rows",
-                "收窄 look_up,或提高 max_rows / narrow the look_up, or raise max_rows",
-            )
         return rows
 
 

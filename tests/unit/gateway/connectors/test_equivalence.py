@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from orchestrator.domain.errors import Unavailable
 from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.records import Ask, ClaimAsk, Party, Records
 from tests.support.departments import SeededDepartments
@@ -72,6 +75,45 @@ def test_read__hundreds_of_subjects__few_look_ups(
         values = asyncio.run(run())
 
     assert {value["x"] for value in values} == {True, False}
-    if system is not None:  # 200 keys a request; ac02 belongs to the same record
-        assert sorted(system.asked) == ["POST /api/ac01/search"] * 2 + ["POST /api/ac02/search"] * 2
+    if system is not None:  # 50 subjects a request; ac02 belongs to the same record
+        assert sorted(system.asked) == ["POST /api/ac01/search"] * 6 + ["POST /api/ac02/search"] * 6
         assert not any(number in line for line in system.asked for number in people)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_read__more_rows_than_a_look_up_may_give__halves_until_it_may(
+    enough: bool, departments: SeededDepartments, rows: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Contributions are many for each person; for one person alone too many are a fault."""
+    paid = Counter(row["aac001"] for row in rows["ac43"])
+    people = [row["aac002"] for row in rows["ac01"] if row["aac001"] in paid][:12]
+    mine = [paid[row["aac001"]] for row in rows["ac01"] if row["aac002"] in people]
+    most = max(mine) if enough else max(mine) - 1
+    assert sum(mine) > most
+    asks = [
+        Ask(
+            evidence="E24",
+            claims=(ClaimAsk(key="x", claim="last_insured_month"),),
+            subject=Party(type="citizen", id=number, name=""),
+        )
+        for number in people
+    ]
+
+    async def run() -> list[dict[str, Any]]:
+        async with Records(departments.databases[FUND].reader, departments.adapters[FUND]) as directly:
+            expected = await directly.read(asks, departments.day)
+        async with Records(departments.databases[FUND].reader, adapter(FUND, "csv"), Connections(tmp_path)) as through:
+            assert await through.read(asks, departments.day) == expected
+        return expected
+
+    with source("csv", tmp_path, departments.databases[FUND].reader, rows):
+        settings = tmp_path / "sources.yaml"
+        settings.write_text(settings.read_text("utf-8") + f"  max_rows: {most}\n", "utf-8")
+        if not enough:
+            with pytest.raises(Unavailable), structlog.testing.capture_logs() as logged:
+                asyncio.run(run())
+            assert {line["field"] for line in logged if line["event"] == "source-failed"} == {
+                "sources.yaml.own.max_rows"
+            }
+        else:
+            assert any(asyncio.run(run()))
