@@ -148,6 +148,7 @@ contract CaseLedger is ICaseLedger, EIP712 {
         bytes32[] calldata proof
     ) external view returns (bool) {
         Anchor memory anchored = _anchors[seat];
+        // forge-lint: disable-next-line(unsafe-typecast) -- as much of a root as an anchor keeps
         if (size != anchored.size || bytes26(root) != anchored.root) return false;
         return InclusionProof.isIncluded(leafHash, index, size, root, proof);
     }

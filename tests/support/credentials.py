@@ -15,6 +15,8 @@ from orchestrator.protocol.sealing import SealingKey
 from orchestrator.scenarios import shipped
 from tests.support.consortium import Consortium
 
+NOW = int(time.time())
+"""The moment at which all tests of one run issue and check: none depends on how long the others took."""
 USCC = "11110108MBXY00036B"
 CASE = "0x" + "ca" * 32
 LEDGER, CHAIN = "0x" + "1a" * 20, 31337
@@ -78,7 +80,7 @@ def issued(**changes: Any) -> Issued:
         "claims": claims() | changes.pop("more", {}),
         "delivery": delivery.jwk,
         "holder": public(holder),
-        "iat": int(time.time()) - 60,
+        "iat": NOW - 60,
         "exp": None,
         "key": issuer,
     } | changes

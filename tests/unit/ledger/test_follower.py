@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,12 @@ class Account:
     async def settle(
         self, batch: Sequence[Transition], sheets: Sequence[SheetPart] | None = None, heads: Sequence[HeadPart] = ()
     ) -> str:
-        """Posts a batch with the lead's sheet over it; the transaction's hash."""
+        """Posts a batch with the lead's sheet over it and waits until it is mined; the transaction's hash."""
         parts = [sheet(self.chain, batch)] if sheets is None else sheets
         signed = await self.poster.sign(await self.poster.nonce(), batch, parts, heads)
         await self.poster.send([signed.raw])
+        while await self.poster.outcomes([signed.hash]) == ["unknown"]:
+            await asyncio.sleep(0.02)
         return signed.hash
 
 

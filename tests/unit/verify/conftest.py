@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.case import Status
 from orchestrator.verify.trust import KeptKeys, Trust
 from tests.support.consortium import Consortium, make_consortium
-from tests.support.credentials import CASE, Issued, by
+from tests.support.credentials import CASE, NOW, Issued, by
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def made(consortium: Consortium, lead: int) -> Issued:
 @pytest.fixture
 def online(consortium: Consortium) -> Trust:
     """A reader with a node."""
-    return Trust(now=int(time.time()), chain=consortium.chain)
+    return Trust(now=NOW, chain=consortium.chain)
 
 
 @pytest.fixture
 def offline(consortium: Consortium) -> Trust:
     """A reader with keys that were kept."""
     kept = KeptKeys.of(consortium.chain.domain("CaseLedger"), int(time.time()), consortium.seats.values())
-    return Trust(now=int(time.time()), kept=kept)
+    return Trust(now=NOW, kept=kept)

@@ -19,7 +19,7 @@ from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.keybinding import bind, read_binding
 from orchestrator.verify.certificate import attached, make_pdf
 from orchestrator.verify.papers import read_paper
-from tests.support.credentials import CASE, claims, gallery_type, issued, public
+from tests.support.credentials import CASE, NOW, claims, gallery_type, issued, public
 
 KIND = CredentialType(gallery_type())
 PORTAL = "https://portal.example"
@@ -48,7 +48,7 @@ def test_pdf__whole_credential__every_claim_written_fonts_embedded_one_page() ->
 
 def test_pdf__some_claims__the_others_nowhere_in_it() -> None:
     made = issued()
-    shown = bind(made.whole.choose(["holder_name", "licence_name"]), made.holder, audience="bank", nonce="n-1")
+    shown = bind(made.whole.choose(["holder_name", "licence_name"]), made.holder, audience="bank", nonce="n-1", now=NOW)
     pdf = make_pdf(shown, KIND, portal=None)
     assert "陈画" not in text_of(pdf)
     assert "另有 15 项" in text_of(pdf)

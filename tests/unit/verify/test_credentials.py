@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from orchestrator.verify.credentials import FRESH, Reader, check_credential
 from orchestrator.verify.report import Mark, Report
 from orchestrator.verify.trust import KeptKeys, Trust
 from tests.support.consortium import Consortium, make_consortium
-from tests.support.credentials import CASE, Issued, by, claims, gallery_type
+from tests.support.credentials import CASE, NOW, Issued, by, claims, gallery_type
 
 pytestmark = pytest.mark.anyio
-NOW = int(time.time())
 BANK = Reader(audience="bank", nonce="n-1")
 
 
@@ -38,7 +36,9 @@ def says(report: Report, mark: Mark, words: str) -> bool:
 
 
 async def test_check__approved_and_bound__all_proven_and_limits_said(made: Issued, online: Trust) -> None:
-    shown = bind(made.whole.choose(["holder_name", "licence_identifier"]), made.holder, audience="bank", nonce="n-1")
+    shown = bind(
+        made.whole.choose(["holder_name", "licence_identifier"]), made.holder, audience="bank", nonce="n-1", now=NOW
+    )
     report = await check(shown, online, BANK)
     assert report.conclusion is Mark.PROVEN, list(report.lines())
     assert (report.zh, report.en) == (
@@ -144,7 +144,7 @@ async def test_check__holder__binding_for_this_reader_now_or_wrong(made: Issued,
 async def test_check__bound_to_no_key__said(consortium: Consortium, lead: int, online: Trust) -> None:
     made = by(consortium, lead, holder=None)
     assert says(await check(made.whole, online), Mark.NOT_PROVEN, "whoever has the file")
-    shown = bind(made.whole, made.holder, audience="bank", nonce="n-1")
+    shown = bind(made.whole, made.holder, audience="bank", nonce="n-1", now=NOW)
     assert (await check(shown, online, BANK)).conclusion is Mark.WRONG
 
 
@@ -184,7 +184,7 @@ async def test_check__type_metadata_not_at_hand__common_names_and_said(made: Iss
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_check__one_character_changed__never_proven(made: Issued, online: Trust, data: st.DataObject) -> None:
-    text = bind(made.whole, made.holder, audience="bank", nonce="n-1").text()
+    text = bind(made.whole, made.holder, audience="bank", nonce="n-1", now=NOW).text()
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from("ABcd0189-_~."))
     changed = text[:place] + other + text[place + 1 :]

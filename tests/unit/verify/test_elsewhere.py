@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from orchestrator.domain.errors import Refused
 from orchestrator.protocol.credential import Presentation, read_credential
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.keybinding import bind, read_binding
-from tests.support.credentials import CASE, CHAIN, LEDGER, Issued, claims, gallery_type, issued, public
+from tests.support.credentials import CASE, CHAIN, LEDGER, NOW, Issued, claims, gallery_type, issued, public
 
 ROOT = Path(__file__).parents[3]
-NOW = int(time.time())
 
 
 def private(key: SigningKey) -> dict[str, str]:
