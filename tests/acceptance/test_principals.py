@@ -28,6 +28,7 @@ PUBLIC = {
     ("get", "/api/v1/scenarios/{scenario}"),
     ("post", "/api/v1/scenarios/{scenario}/plan"),
     ("post", "/api/v1/login"),
+    ("get", "/api/v1/credential-types/{vct}"),
 }
 """What anybody may ask: what can be applied for, and what whoever verifies needs."""
 

@@ -104,6 +104,7 @@ def _edited(tree: Path) -> Path:
     """A copy of the package in which the gallery is promised in three days, and only two applicants take part."""
     package = Path(orchestrator.__file__).parent
     shutil.copytree(package, tree / "orchestrator", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package.parent / "deploy" / "networks", tree / "deploy" / "networks")
     scenarios = tree / "orchestrator" / "scenarios"
     gallery = scenarios / "open-gallery.yaml"
     text = gallery.read_text("utf-8")

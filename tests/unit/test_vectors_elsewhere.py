@@ -136,7 +136,7 @@ def solidity_types() -> set[str]:
     """The text of every type hash in the contracts: what `keccak256` takes in a constant named `…_TYPEHASH`."""
     constant = re.compile(r'bytes32 \w+ constant \w+_TYPEHASH\s*=\s*keccak256\(\s*((?:"[^"]*"\s*)+)\)')
     found, named = set(), 0
-    for file in (ROOT / "contracts").rglob("*.sol"):
+    for file in [*(ROOT / "contracts").glob("*.sol"), *(ROOT / "contracts").glob("[!.]*/*.sol")]:
         source = file.read_text(encoding="utf-8")
         named += len(re.findall(r"\b\w+_TYPEHASH\s*=", source))
         found |= {"".join(re.findall(r'"([^"]*)"', text)) for text in constant.findall(source)}
