@@ -178,10 +178,13 @@ async def _updates(context: Context, number: int) -> int:
         if woken:
             await evidence.ask_again(connection, woken)
             await cases.note(connection, [(case_id, "officer-decided", {"seat": number}) for case_id in woken])
+        # A gateway may serve other orchestrators, too: what is not ours is not noted.
+        told = {*revoked, *(case_id for case_id, _, _ in upheld)}
+        there = {case.id for case in await cases.many(connection, sorted(told))}
+        revoked = {case_id: order for case_id, order in revoked.items() if case_id in there}
         if revoked:
             await cases.revoke(connection, revoked)
             await cases.note(connection, [(case_id, "revocation-ordered", {"seat": number}) for case_id in revoked])
-        there = {case.id for case in await cases.many(connection, [case_id for case_id, _, _ in upheld])}
         await cases.note(connection, [event for event in upheld if event[0] in there])
         await batches.set_cursor(connection, name, answer["next"])
     return len(woken) + len(revoked)

@@ -42,7 +42,7 @@ async def test_supplement__returned_for_a_material__wanted_shown_and_the_amendme
     await world.run(
         """
         insert into verdict (case_id, sequence, seat, jws, hash, outcome, rows, materials_wanted)
-        values (%s, 1, 3, 'x', 'x', 'return', '["COM-07"]', '["business-licence-copy"]')
+        values (%s, 1, 3, 'e30.e30.x', 'x', 'return', '["COM-07"]', '["business-licence-copy"]')
         """,
         [number],
     )
