@@ -195,9 +195,9 @@ async def test_sheets__never_judged_here__refused(gallery: Approvers) -> None:
 
 async def test_sheets__evidence_too_old_by_now__items_named(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
-    gallery.say(case, "E09.premises", age=3_599)
+    gallery.say(case, "E09.premises", age=3_595)
     _, jws = await gallery.verdict(case)
-    await asyncio.sleep(2.1)
+    await asyncio.sleep(6.1)
     sheet = await gallery.sheets(await gallery.transition(case, Status.APPROVED, [jws]))
     assert [(entry["code"], entry["items"]) for entry in sheet["refused"]] == [("stale-evidence", ["E09.premises"])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import replace
 
@@ -290,6 +291,8 @@ async def test_statuses__many_in_one_request__as_settled(chain: OnChain) -> None
     poster = Poster(chain.rpc, chain.view, SigningAccount.generate().secret)
     signed = await poster.sign(0, batch, [sheet(chain, batch)], [])
     await poster.send([signed.raw])
+    while await poster.outcomes([signed.hash]) == ["unknown"]:
+        await asyncio.sleep(0.02)
     ids = [to_hex(each.case_id) for each in batch] + [to_hex(secrets.token_bytes(32))]
     number = chain.consortium.binding.number
     assert await chain.view.statuses(ids) == [
