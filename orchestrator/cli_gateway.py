@@ -4,6 +4,8 @@ of a binding."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -159,6 +161,21 @@ async def _check_log(seat: Seat, proofs: Proofs) -> None:
     if anchored is not None:
         await seat.store.open()
         await require_head(seat.store, anchored)
+
+
+@asynccontextmanager
+async def at_department(settings: Settings, department: str) -> AsyncIterator[tuple[Seat, LedgerView, Rpc]]:
+    """A department's seat with its store open, for one command in the gateway's place, with the chain. Raises as `serve`."""
+    dsn = prepare_stores(settings.require_database_url(), [department])[department]
+    files = {path.stem: path for path in department_files()}
+    async with Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc:
+        view = LedgerView(rpc, require_deployment(settings.deployment_file))
+        seat = await open_seat(settings, view, department, dsn, files)
+        await seat.store.open()
+        try:
+            yield seat, view, rpc
+        finally:
+            await seat.store.close()
 
 
 async def open_seat(settings: Settings, view: LedgerView, name: str, store: str, files: dict[str, Path]) -> Seat:

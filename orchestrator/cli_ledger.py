@@ -29,7 +29,7 @@ from orchestrator.ledger.publiclog import ask_log
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
-from orchestrator.ledger.view import LedgerView
+from orchestrator.ledger.view import LedgerView, open_view
 from orchestrator.protocol.querylog import EMPTY_ROOT, Head, leaf_hash
 from orchestrator.settings import Settings, load_settings
 
@@ -235,16 +235,7 @@ def _run(action: Callable[[LedgerView, Proofs, Payer], Awaitable[None]], node: s
         url = node or settings.require_node_url()
         deployment = require_deployment(file or settings.deployment_file)
         async with Rpc(url, timeout=settings.rpc_timeout) as rpc:
-            actual = int(await rpc.call("eth_chainId"), 16)
-            if actual != deployment.chain_id:
-                raise Invalid(
-                    field="node",
-                    detail=f"合约地址属于链 {deployment.chain_id},节点在链 {actual}",
-                    detail_en=f"the addresses are of chain {deployment.chain_id}, the node is on {actual}",
-                    remedy="核对 --node 与 --deployment / check --node and --deployment",
-                    code="wrong-chain",
-                )
-            view = LedgerView(rpc, deployment)
+            view = await open_view(rpc, deployment)
             await action(view, Proofs(rpc, view), lambda: _payer(settings, rpc, view, url))
 
     asyncio.run(opened())

@@ -10,19 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cli_gateway import open_seat
+from orchestrator.cli_gateway import at_department
 from orchestrator.database import Row
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.vocabulary import Words
 from orchestrator.gateway.recalls import Reached, answers_about, answers_to, reach, recall
 from orchestrator.gateway.seat import Seat
-from orchestrator.gateway.store import prepare_stores
-from orchestrator.ledger.deployments import require_deployment
-from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.scenarios import department_files
 from orchestrator.settings import load_settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -102,14 +98,5 @@ def _show(reached: list[Reached]) -> None:
 
 
 async def _at(department: str, action: Callable[[Seat, LedgerView], Awaitable[None]]) -> None:
-    settings = load_settings()
-    dsn = prepare_stores(settings.require_database_url(), [department])[department]
-    files = {path.stem: path for path in department_files()}
-    async with Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc:
-        view = LedgerView(rpc, require_deployment(settings.deployment_file))
-        seat = await open_seat(settings, view, department, dsn, files)
-        await seat.store.open()
-        try:
-            await action(seat, view)
-        finally:
-            await seat.store.close()
+    async with at_department(load_settings(), department) as (seat, view, _):
+        await action(seat, view)

@@ -12,19 +12,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.cli_gateway import open_seat
+from orchestrator.cli_gateway import at_department
 from orchestrator.domain.errors import Refused
 from orchestrator.domain.vocabulary import VOCABULARY, Words
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.replay import replay, report
 from orchestrator.gateway.seat import Seat
-from orchestrator.gateway.store import prepare_stores
 from orchestrator.gateway.verdicts import RulesByVersion
-from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.proofs import Proofs
-from orchestrator.ledger.rpc import Rpc
-from orchestrator.ledger.view import LedgerView
-from orchestrator.scenarios import department_files, load_catalogue
+from orchestrator.scenarios import load_catalogue
 from orchestrator.settings import load_settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -68,20 +64,12 @@ def replay_case(
 
 async def _replay(case: str, department: str, sequence: int | None) -> dict[str, Any]:
     settings = load_settings()
-    dsn = prepare_stores(settings.require_database_url(), [department])[department]
-    files = {path.stem: path for path in department_files()}
-    async with Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc:
-        view = LedgerView(rpc, require_deployment(settings.deployment_file))
-        seat = await open_seat(settings, view, department, dsn, files)
-        await seat.store.open()
-        try:
-            found = await replay(
-                case, seat=seat, chain=view, reader=MandateReader(), rules=RulesByVersion(), sequence=sequence
-            )
-            told = report(found, load_catalogue(*sorted(settings.adapters_dir.glob("*.yaml"))))
-            return told | {"chain": await _on_chain(told, seat, Proofs(rpc, view))}
-        finally:
-            await seat.store.close()
+    async with at_department(settings, department) as (seat, view, rpc):
+        found = await replay(
+            case, seat=seat, chain=view, reader=MandateReader(), rules=RulesByVersion(), sequence=sequence
+        )
+        told = report(found, load_catalogue(*sorted(settings.adapters_dir.glob("*.yaml"))))
+        return told | {"chain": await _on_chain(told, seat, Proofs(rpc, view))}
 
 
 async def _on_chain(told: Mapping[str, Any], seat: Seat, proofs: Proofs) -> str:

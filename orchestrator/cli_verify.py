@@ -18,7 +18,7 @@ from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.proofs import Proofs
 from orchestrator.ledger.publiclog import ask_log
 from orchestrator.ledger.rpc import Rpc
-from orchestrator.ledger.view import LedgerView
+from orchestrator.ledger.view import LedgerView, open_view
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.ports import SeatView
@@ -155,18 +155,9 @@ async def _opened(
     deployment = require_deployment(file or settings.deployment_file)
     rpc = await stack.enter_async_context(Rpc(url or settings.require_node_url(), timeout=settings.rpc_timeout))
     try:
-        actual = int(await rpc.call("eth_chainId"), 16)
+        return await open_view(rpc, deployment, watches=False), rpc
     except Unavailable as error:
         if needed:
             raise
         typer.secho(f"? {error}", fg="yellow", err=True)
         return None, None
-    if actual != deployment.chain_id:
-        raise Invalid(
-            field="node",
-            detail=f"合约地址属于链 {deployment.chain_id},节点在链 {actual}",
-            detail_en=f"the addresses are of chain {deployment.chain_id}, the node is on {actual}",
-            remedy="核对 --node 与 --deployment / check --node and --deployment",
-            code="wrong-chain",
-        )
-    return LedgerView(rpc, deployment, watches=False), rpc

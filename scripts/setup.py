@@ -56,7 +56,7 @@ def main() -> int:
         parts = (
             part("Python 虚拟环境 · virtual environment", VENV / ".stamp-venv", [], PYTHON, make_venv),
             part(
-                "Python 依赖(约 970 MB)· Python packages",
+                "Python 依赖(约 1.2 GB)· Python packages",
                 VENV / ".stamp-packages",
                 [ROOT / "requirements.lock"],
                 VENV / "bin" / "pytest",

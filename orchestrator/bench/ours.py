@@ -202,16 +202,7 @@ async def _bind(
         valid_until=int(time.time()) + _LASTS,
     )
     digest = binding_digest(view.domain("Catalog"), binding)
-    struct = (
-        binding.version,
-        binding.region,
-        binding.identity,
-        binding.operator,
-        binding.approvers,
-        binding.providers,
-        binding.valid_until,
-    )
-    await sender.send("Catalog", "bind", struct, [keys[seat].chain.sign_hash(digest) for seat in binding.named])
+    await sender.send("Catalog", "bind", binding.struct, [keys[seat].chain.sign_hash(digest) for seat in binding.named])
 
 
 def _log(size: int) -> LogTree:

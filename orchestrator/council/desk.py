@@ -21,7 +21,7 @@ from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
-from orchestrator.ledger.view import LedgerView
+from orchestrator.ledger.view import LedgerView, open_view
 from orchestrator.protocol.keyset import SigningAccount, load_seat_keys
 from orchestrator.settings import Settings, load_settings
 
@@ -91,17 +91,8 @@ def at_desk(action: Callable[[Desk], Awaitable[_Value]]) -> _Value:
         url = settings.require_node_url()
         deployment = require_deployment(settings.deployment_file)
         with open_client(url, timeout=settings.rpc_timeout) as client:
-            actual = client.get_chain_id()
-            if actual != deployment.chain_id:
-                raise Invalid(
-                    field="chain_id",
-                    detail=f"部署文件属于链 {deployment.chain_id},节点在链 {actual}",
-                    detail_en=f"the deployment file is of chain {deployment.chain_id}, the node is on {actual}",
-                    remedy="核对 LIANBAN_NODE_URL 与 LIANBAN_DATA_DIR / check LIANBAN_NODE_URL and LIANBAN_DATA_DIR",
-                    code="wrong-chain",
-                )
             async with Rpc(url, timeout=settings.rpc_timeout) as rpc:
-                view = LedgerView(rpc, deployment, watches=False)
+                view = await open_view(rpc, deployment, watches=False)
                 registry = await read_registry(rpc, view)
                 return await action(Desk(settings=settings, rpc=rpc, view=view, client=client, registry=registry))
 

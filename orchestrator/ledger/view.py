@@ -49,6 +49,21 @@ class _State:
     bindings: dict[int, BindingView] = field(default_factory=dict)
 
 
+async def open_view(rpc: Rpc, deployment: Deployment, *, watches: bool = True) -> LedgerView:
+    """A view, once the node has said that it is on the deployment's chain. Raises Invalid when it is on another one,
+    Unavailable when it does not answer."""
+    actual = int(await rpc.call("eth_chainId"), 16)
+    if actual != deployment.chain_id:
+        raise Invalid(
+            field="node",
+            detail=f"合约地址属于链 {deployment.chain_id},节点在链 {actual}",
+            detail_en=f"the contracts' addresses are of chain {deployment.chain_id}, the node is on {actual}",
+            remedy="核对节点与部署文件 / check the node and the deployment file",
+            code="wrong-chain",
+        )
+    return LedgerView(rpc, deployment, watches=watches)
+
+
 class LedgerView:
     """`ChainView` over one deployment through one node."""
 

@@ -139,16 +139,7 @@ class Publisher:
             ):
                 return there.number
         signatures = await self._signatures(scenario, binding)
-        struct = (
-            binding.version,
-            binding.region,
-            binding.identity,
-            binding.operator,
-            binding.approvers,
-            binding.providers,
-            binding.valid_until,
-        )
-        await self._sender.send("Catalog", "bind", struct, signatures)
+        await self._sender.send("Catalog", "bind", binding.struct, signatures)
         await self._view.refresh()
         return max(each.number for each in await self._view.bindings() if each.version == scenario.version)
 

@@ -126,6 +126,19 @@ class Binding:
     """Last second (UTC) at which the proposal may be bound."""
 
     @property
+    def struct(self) -> tuple[bytes, int, int, int, tuple[int, ...], tuple[int, ...], int]:
+        """The fields in the order in which the Catalog takes them."""
+        return (
+            self.version,
+            self.region,
+            self.identity,
+            self.operator,
+            self.approvers,
+            self.providers,
+            self.valid_until,
+        )
+
+    @property
     def named(self) -> tuple[int, ...]:
         """Every seat named, ascending, each once: the order of the signatures."""
         return tuple(sorted({self.identity, self.operator, *self.approvers, *self.providers}))

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from orchestrator.domain.canonical import to_hex
-from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
+from orchestrator.domain.errors import Invalid, Refused, Unavailable
 from orchestrator.ledger.proofs import Proofs
 from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
-from orchestrator.protocol.jose import peek_jws
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.querylog import Head, entry, leaf_hash
-from orchestrator.protocol.wire import seat_number
-from orchestrator.verify.credentials import tell_no_keys
 from orchestrator.verify.papers import Receipt
 from orchestrator.verify.receipts import check_leaves
 from orchestrator.verify.report import Report, moment
+from orchestrator.verify.signer import signer_of
 from orchestrator.verify.trust import Trust
 
 Path = Callable[[SeatView, int, Head], Awaitable[list[bytes]]]
@@ -27,16 +25,8 @@ async def check_answer(
 ) -> Report:
     """What an answer proves; `path` is how to ask the department's log, None when nobody is to be asked."""
     report = Report("核验应答", "answer of a department")
-    try:
-        seat = await trust.seat(seat_number(peek_jws(envelope.answer)[1].get("iss")))
-    except Unavailable as error:
-        report.unchecked(f"查不到应答席位:{error.detail}", f"the seat cannot be looked up: {error.detail_en}")
-        return report
-    except LianbanError as error:
-        report.wrong(f"应答席位不存在:{error.detail}", f"there is no such seat: {error.detail_en}")
-        return report
+    seat = await signer_of(envelope.answer, report, trust)
     if seat is None:
-        tell_no_keys(report)
         return report
     try:
         answer = read_answer(envelope, seat.key_of("evidence", envelope.answer))

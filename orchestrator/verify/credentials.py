@@ -12,13 +12,13 @@ from orchestrator.domain.credential_type import HEADER, CredentialType, integrit
 from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
 from orchestrator.domain.identifiers import credential_identifier_problem
 from orchestrator.protocol.credential import CredentialView, Presentation, read_credential
-from orchestrator.protocol.jose import peek_jws
 from orchestrator.protocol.keybinding import read_binding
 from orchestrator.protocol.ports import ChainView, SeatView
-from orchestrator.protocol.wire import CLOCK_SKEW, seat_number
+from orchestrator.protocol.wire import CLOCK_SKEW
 from orchestrator.verify.papers import Receipt
 from orchestrator.verify.receipts import check_leaves, signers, status_words, tell_ledger
 from orchestrator.verify.report import Report, moment
+from orchestrator.verify.signer import signer_of
 from orchestrator.verify.trust import Trust
 
 FRESH: Final = 300
@@ -43,17 +43,8 @@ async def check_credential(
 ) -> Report:
     """What a credential proves. `types` are type metadata documents, of which the one that it hashes is used."""
     report = Report("电子证照", "credential")
-    try:
-        issuer = seat_number(peek_jws(shown.jwt)[1].get("iss"))
-        seat = await trust.seat(issuer)
-    except Unavailable as error:
-        report.unchecked(f"查不到签发席位:{error.detail}", f"the issuing seat cannot be looked up: {error.detail_en}")
-        return report
-    except LianbanError as error:
-        report.wrong(f"签发席位不存在:{error.detail}", f"there is no such issuing seat: {error.detail_en}")
-        return report
+    seat = await signer_of(shown.jwt, report, trust)
     if seat is None:
-        tell_no_keys(report)
         return report
     try:
         view = read_credential(shown.jwt, shown.disclosures, seat.key_of("evidence", shown.jwt))
@@ -65,21 +56,13 @@ async def check_credential(
     _check_header(report, view, seat)
     _check_term(report, view, trust.now)
     _check_holder(report, shown, view, reader or Reader(), trust.now)
-    await _check_standing(report, view, issuer, trust)
+    await _check_standing(report, view, seat.number, trust)
     await _check_receipt(report, view, receipt, trust)
     report.not_proven(
         "所记内容是签发部门的说法;它是否符合事实,由该部门负责",
         "what it says is the issuing department's word; that it is true, that department answers for",
     )
     return report
-
-
-def tell_no_keys(report: Report) -> None:
-    """Says that nothing at hand knows the seats' keys."""
-    report.unchecked(
-        "手头没有席位公钥,签名未核对:用 --node 与 --deployment,或 --keys",
-        "no seat's keys are at hand, so the signature is not checked: give --node and --deployment, or --keys",
-    )
 
 
 def _tell_issuer(report: Report, view: CredentialView, seat: SeatView) -> None:

@@ -16,7 +16,7 @@ from orchestrator.gateway.records import Records
 from orchestrator.gateway.seat import AdapterFiles, Seat
 from orchestrator.gateway.server import create_app
 from orchestrator.gateway.store import Store, prepare_stores
-from tests.support.consortium import GALLERY_SUBJECTS, Consortium, make_consortium
+from tests.support.consortium import GALLERY_SUBJECTS, Consortium
 from tests.support.departments import SeededDepartments
 from tests.support.gateway import CULTURE, OPERATOR, Gateway, ask, documents, read, terms
 from tests.support.sources import KINDS, document, source
@@ -27,11 +27,6 @@ BUREAU = "haidian-culture-tourism"
 COMPANY = GALLERY_SUBJECTS["company"][0][1]
 LISTED = {"uscc": COMPANY, "lryy": "…", "lrrq": "2026-01-05", "ycrq": None}
 ANOTHER = {"uscc": "91110108MBXYE9999X", "lryy": "…", "lrrq": "2026-01-05", "ycrq": None}
-
-
-@pytest.fixture(scope="module")
-def consortium() -> Consortium:
-    return make_consortium()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -355,7 +355,7 @@ def test_execute__queued_behind_another__in_its_turn(office: Office) -> None:
 def test_show__another_chain_or_consortium__invalid(office: Office, alone: Office) -> None:
     file = office.proposed("suspend", lead(office))
     assert "chain_id:" in alone.refused(2, "council", "show", file)
-    assert "chain_id:" in replace(alone, node_url=office.node_url).refused(2, "council", "seats")
+    assert "node:" in replace(alone, node_url=office.node_url).refused(2, "council", "seats")
     registry = replace(office.registry(), consortium=office.deployment.catalog)
     with pytest.raises(Invalid, match="另一个联盟"):
         council_of(None, read_proposal(file), registry)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -36,7 +35,6 @@ from tests.support.gateway import (
     Gateway,
     ask,
     documents,
-    gallery_gateway,
     make_seats,
     post,
     read,
@@ -45,23 +43,6 @@ from tests.support.gateway import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def consortium() -> Consortium:
-    return make_consortium()
-
-
-@pytest.fixture(scope="module")
-async def gateway(consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIterator[Gateway]:
-    async with gallery_gateway(consortium, departments, pg_admin_dsn) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-async def operator(gateway: Gateway, consortium: Consortium) -> AsyncIterator[GatewayClient]:
-    async with gateway.client(consortium, OPERATOR) as client:
-        yield client
 
 
 async def test_ask__gallery__answered_by_every_provider(consortium: Consortium, operator: GatewayClient) -> None:

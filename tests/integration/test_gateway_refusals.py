@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -22,7 +21,7 @@ from orchestrator.protocol.keyset import generate_seat_keys
 from orchestrator.protocol.mandate import case_id
 from orchestrator.protocol.question import Question, sign_batch
 from orchestrator.protocol.wire import seat_ref
-from tests.support.consortium import Consortium, make_consortium
+from tests.support.consortium import Consortium
 from tests.support.departments import SeededDepartments
 from tests.support.gateway import (
     CULTURE,
@@ -32,30 +31,12 @@ from tests.support.gateway import (
     TAX,
     Gateway,
     ask,
-    gallery_gateway,
     post,
     read,
     reasons,
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def consortium() -> Consortium:
-    return make_consortium()
-
-
-@pytest.fixture(scope="module")
-async def gateway(consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIterator[Gateway]:
-    async with gallery_gateway(consortium, departments, pg_admin_dsn) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-async def operator(gateway: Gateway, consortium: Consortium) -> AsyncIterator[GatewayClient]:
-    async with gateway.client(consortium, OPERATOR) as client:
-        yield client
 
 
 # ---- refusals of single questions: signed, logged, never kept as the latest answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,32 +15,14 @@ from orchestrator.protocol.recall import Recall, read_recall, sign_recall
 from orchestrator.protocol.verdict import AnswerRef
 from orchestrator.protocol.wire import seat_ref
 from orchestrator.store import evidence
-from tests.support.consortium import Consortium, make_consortium
-from tests.support.departments import SeededDepartments
-from tests.support.gateway import CULTURE, MARKET, OPERATOR, TAX, Gateway, ask, gallery_gateway
+from tests.support.consortium import Consortium
+from tests.support.gateway import CULTURE, MARKET, OPERATOR, TAX, Gateway, ask
 from tests.support.orchestrator import Line
 
 pytestmark = pytest.mark.anyio
 
 COMPANY = "91110108MBXYE0016D"
 NAME = "haidian-market-supervision"
-
-
-@pytest.fixture(scope="module")
-def consortium() -> Consortium:
-    return make_consortium()
-
-
-@pytest.fixture(scope="module")
-async def gateway(consortium: Consortium, departments: SeededDepartments, pg_admin_dsn: str) -> AsyncIterator[Gateway]:
-    async with gallery_gateway(consortium, departments, pg_admin_dsn) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-async def operator(gateway: Gateway, consortium: Consortium) -> AsyncIterator[GatewayClient]:
-    async with gateway.client(consortium, OPERATOR) as client:
-        yield client
 
 
 async def test_recall__one_answer__told_to_the_operator_not_handed_out_and_asked_anew(

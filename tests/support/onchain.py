@@ -129,16 +129,7 @@ async def bind(consortium: Consortium, view: LedgerView, sender: Sender) -> int:
     )
     digest = binding_digest(view.domain("Catalog"), binding)
     signatures = [consortium.keys[seat].chain.sign_hash(digest) for seat in binding.named]
-    struct = (
-        binding.version,
-        binding.region,
-        binding.identity,
-        binding.operator,
-        binding.approvers,
-        binding.providers,
-        binding.valid_until,
-    )
-    await sender.send("Catalog", "bind", struct, signatures)
+    await sender.send("Catalog", "bind", binding.struct, signatures)
     return max(each.number for each in await view.bindings())
 
 
