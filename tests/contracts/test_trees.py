@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 TREES = {
-    "consortium.tree": ["test_consortium.py"],
+    "consortium.tree": ["test_consortium.py", "test_keys.py"],
     "catalog.tree": ["test_catalog.py"],
     "case_ledger.tree": ["test_settle.py", "test_heads.py", "test_dossier.py", "test_invariants.py"],
     "libraries.tree": ["test_libraries.py"],

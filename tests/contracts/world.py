@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ape
 from ape import chain
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractContainer, ContractInstance
@@ -27,6 +28,11 @@ TYPES: dict[str, Any] = json.loads((VECTORS / "eip712.json").read_text(encoding=
 
 NONE, ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED = range(7)
 """`Status` of the contracts."""
+ABSENT, ACTIVE, SUSPENDED, REMOVED = range(4)
+"""`Standing` of the contracts."""
+ADMISSION, ROTATION, RECOVERY, SUCCESSION = range(4)
+"""`Origin` of the contracts."""
+ZERO = "0x" + "0" * 40
 FAR = 2**40
 """A validity that no test outlives."""
 KEYSET = b'{"seat":0}'
@@ -114,6 +120,10 @@ class World:
     ) -> bytes:
         """The 65-byte signature of a statement."""
         return bytes(Account.unsafe_sign_hash(self.digest(contract, struct, message, **domain), key.key).signature)
+
+    def refused_by_consortium(self, error: str, **values: Any) -> Any:
+        """The next call reverts with this error of the Consortium."""
+        return ape.reverts(getattr(self.consortium, error), **values)
 
     @property
     def height(self) -> int:

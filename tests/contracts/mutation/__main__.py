@@ -25,7 +25,7 @@ from .results import FOLDER, WORKER, Plan, Results, write_plan
 
 TESTS = Path("tests/contracts")
 KILLERS = {
-    "contracts/Consortium.sol": ["test_consortium.py"],
+    "contracts/Consortium.sol": ["test_consortium.py", "test_keys.py"],
     "contracts/Catalog.sol": ["test_catalog.py"],
     "contracts/CaseLedger.sol": ["test_settle.py", "test_heads.py", "test_dossier.py"],
     "contracts/types/Cases.sol": ["test_settle.py", "test_dossier.py", "test_libraries.py", "test_vectors.py"],
@@ -39,7 +39,7 @@ KILLERS = {
         "test_vectors.py",
     ],
     "contracts/libraries/SeatSet.sol": ["test_catalog.py", "test_settle.py", "test_libraries.py"],
-    "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_settle.py"],
+    "contracts/libraries/SeatSignature.sol": ["test_consortium.py", "test_keys.py", "test_settle.py"],
 }
 """For each file the tests that speak about it: a file, or those of a file with a word in their names. Gas is left out: it
 tells any two programs apart that are not the same."""
