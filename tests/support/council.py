@@ -186,3 +186,29 @@ def make_office(node_url: str, folder: Path) -> Office:
     stored = Account.encrypt(council.secret, office.passphrase(), "scrypt", 2**13)
     (keys / "chain.json").write_text(json.dumps(stored))
     return office
+
+
+class Stage:
+    """An installation and its node, put back as they were before each test."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._snapshot = ask(office.node_url, "evm_snapshot")
+
+    def again(self, folder: Path) -> Office:
+        ask(self._office.node_url, "evm_revert", self._snapshot)
+        self._snapshot = ask(self._office.node_url, "evm_snapshot")
+        return self._office.copied(folder)
+
+
+def lead(office: Office) -> int:
+    """The seat that leads the gallery's binding."""
+    return office.consortium.binding.approvers[0]
+
+
+def agreement(office: Office, kind: str, seat: int, **changes: Any) -> Path:
+    """A department's agreement, with new keys."""
+    out, folder = office.data_dir / f"{kind}.json", office.data_dir / "keys" / f"new-{kind}"
+    described = ["--description", office.description(**changes)] if kind != "recovery" else []
+    office.done("seat", "agree", kind, seat, *described, "--keys", folder, "--out", out)
+    return out

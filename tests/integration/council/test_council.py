@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,63 +16,8 @@ from orchestrator.council.registry import Origin, Standing
 from orchestrator.domain.errors import Invalid
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.artifacts import load_artifact
-from tests.support.council import Office, make_office
-from tests.support.onchain import ask, automining_node
-
-VETO_BLOCKS = 20
-
-
-class Stage:
-    """An installation and its node, put back as they were before each test."""
-
-    def __init__(self, office: Office) -> None:
-        self._office = office
-        self._snapshot = ask(office.node_url, "evm_snapshot")
-
-    def again(self, folder: Path) -> Office:
-        ask(self._office.node_url, "evm_revert", self._snapshot)
-        self._snapshot = ask(self._office.node_url, "evm_snapshot")
-        return self._office.copied(folder)
-
-
-@pytest.fixture(scope="module")
-def alone_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with automining_node() as url:
-        yield Stage(make_office(url, tmp_path_factory.mktemp("alone")))
-
-
-@pytest.fixture(scope="module")
-def safe_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with automining_node() as url:
-        office = make_office(url, tmp_path_factory.mktemp("safe"))
-        office.under_safe()
-        yield Stage(office)
-
-
-@pytest.fixture
-def alone(alone_stage: Stage, tmp_path: Path) -> Office:
-    """A consortium under one account."""
-    return alone_stage.again(tmp_path / "alone")
-
-
-@pytest.fixture
-def office(safe_stage: Stage, tmp_path: Path) -> Office:
-    """A consortium under a Safe of three members, two of whom must sign."""
-    return safe_stage.again(tmp_path / "safe")
-
-
-def lead(office: Office) -> int:
-    """The seat that leads the gallery's binding."""
-    return office.consortium.binding.approvers[0]
-
-
-def agreement(office: Office, kind: str, seat: int, **changes: Any) -> Path:
-    """A department's agreement, with new keys."""
-    out, folder = office.data_dir / f"{kind}.json", office.data_dir / "keys" / f"new-{kind}"
-    described = ["--description", office.description(**changes)] if kind != "recovery" else []
-    office.done("seat", "agree", kind, seat, *described, "--keys", folder, "--out", out)
-    return out
-
+from tests.support.council import Office, agreement, lead
+from tests.support.onchain import VETO_BLOCKS
 
 # Every act, by the Safe
 
@@ -421,106 +364,6 @@ def test_hand_over__no_address_or_a_wrong_one__invalid(alone: Office, arguments:
 def test_hand_over__to_a_contract_that_could_not_take_over__refused(alone: Office) -> None:
     assert "不是 Safe" in alone.refused(1, "council", "propose", "hand-over", alone.deployment.catalog, "--yes")
     assert "现理事会" in alone.refused(1, "council", "propose", "hand-over", alone.registry().owner, "--yes")
-
-
-# The seat's own side
-
-
-def test_veto__in_time__change_dropped(office: Office) -> None:
-    seat = lead(office)
-    office.decide(office.proposed("succeed", agreement(office, "succession", seat)))
-    shown = office.done("seat", "show", seat)
-    assert "haidian-culture-tourism → haidian-new-department" in shown
-    old = office.folder("old", office.consortium.keys[seat])
-    office.mine(VETO_BLOCKS - 2)
-    office.done("seat", "veto", seat, "--key", old, "--yes")
-    office.mine(VETO_BLOCKS)
-    after = office.registry().seat(seat)
-    assert after.announced is None
-    assert after.keyset is not None
-    assert after.keyset.id == "haidian-culture-tourism"
-    assert after.signer == office.consortium.keys[seat].chain.address
-
-
-def test_veto__too_late__refused_and_change_in_force(office: Office) -> None:
-    seat = lead(office)
-    office.decide(office.proposed("recover", agreement(office, "recovery", seat)))
-    old = office.folder("old", office.consortium.keys[seat])
-    office.mine(VETO_BLOCKS)
-    assert "没有待生效的变更" in office.refused(1, "seat", "veto", seat, "--key", old, "--yes")
-    assert office.registry().seat(seat).signer != office.consortium.keys[seat].chain.address
-
-
-def test_veto__last_block_goes_by_before_it_is_mined__refused_by_the_contract(office: Office) -> None:
-    seat = lead(office)
-    office.decide(office.proposed("recover", agreement(office, "recovery", seat)))
-    old = office.folder("old", office.consortium.keys[seat])
-    # The next block is the change's first: a veto sent now is mined too late.
-    office.mine(VETO_BLOCKS - 1)
-    assert "没有待生效" in office.refused(1, "seat", "veto", seat, "--key", old, "--yes")
-
-
-def test_veto__by_the_new_or_another_key__invalid(office: Office) -> None:
-    seat = lead(office)
-    office.decide(office.proposed("recover", agreement(office, "recovery", seat)))
-    for folder in (office.data_dir / "keys" / "new-recovery", office.folder("other", office.consortium.keys[1])):
-        assert "key:" in office.refused(2, "seat", "veto", seat, "--key", folder, "--yes")
-    assert office.registry().seat(seat).announced is not None
-
-
-def test_veto__by_a_suspended_seat__counts(office: Office) -> None:
-    seat = lead(office)
-    office.decide(office.proposed("suspend", seat))
-    office.decide(office.proposed("succeed", agreement(office, "succession", seat)))
-    office.done("seat", "veto", seat, "--key", office.folder("old", office.consortium.keys[seat]), "--yes")
-    assert office.registry().seat(seat).announced is None
-
-
-@pytest.mark.parametrize(
-    ("field", "changes"),
-    [
-        ("endpoint", {"endpoint": "ftp://x"}),
-        ("name", {"name": {"zh": "x"}}),
-        ("uscc", {"uscc": ""}),
-        ("identity", {"identity": "yes"}),
-        ("colour", {"colour": "red"}),
-    ],
-)
-def test_agree__faulty_description__invalid_naming_the_field(
-    alone: Office, field: str, changes: dict[str, Any]
-) -> None:
-    out, folder = alone.data_dir / "a.json", alone.data_dir / "keys" / "new"
-    said = alone.refused(
-        2,
-        "seat",
-        "agree",
-        "admission",
-        40,
-        "--description",
-        alone.description(**changes),
-        "--keys",
-        folder,
-        "--out",
-        out,
-    )
-    assert field in said
-    assert not out.exists()
-
-
-def test_agree__again__the_same_keys(alone: Office) -> None:
-    first = json.loads(agreement(alone, "admission", 40).read_text())
-    assert json.loads(agreement(alone, "admission", 40).read_text()) == first
-
-
-def test_agree__identity_seat__its_identity_key_comes_along(alone: Office) -> None:
-    identity = alone.consortium.binding.identity
-    alone.done("council", "propose", "recover", agreement(alone, "recovery", identity), "--yes")
-    announced = alone.registry().seat(identity).announced
-    assert announced is not None
-    assert announced.keyset is not None
-    assert announced.keyset.key("identity")
-    ordinary = agreement(alone, "admission", 40)
-    assert "identity" not in json.loads(ordinary.read_text())["keyset"]
 
 
 def test_succeed__id_of_another_seat__refused_before_it_leaves_the_seat_without_keys(office: Office) -> None:
