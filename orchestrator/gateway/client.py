@@ -179,7 +179,8 @@ class GatewayClient:
 
     async def _ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
         batch = sign_batch(questions, key=self._key, iss=self._number, aud=seat.number)
-        value = await self._send(seat, "questions", {"batch": batch, "mandates": mandates})
+        asked = [question.payload() for question in questions]
+        value = await self._send(seat, "questions", {"batch": batch, "questions": asked, "mandates": mandates})
         answers = tuple(AnswerEnvelope.parse(each) for each in _listed(value, "answers"))
         head = self._head(value.get("head"), seat)
         if [each.question for each in answers] != [question.id for question in questions]:

@@ -50,6 +50,8 @@ class BatchBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     batch: str
+    questions: list[dict[str, Any]]
+    """What the ids in the signed batch stand for, in its order."""
     mandates: list[str] = []
 
 
@@ -148,7 +150,7 @@ async def _read(body: BatchBody, seat: Seat, chain: ChainView, now: int) -> tupl
     if len(body.mandates) > MAX_MANDATES:
         raise _too_many(MAX_MANDATES)
     asker = await asker_of(body.batch, seat, chain)
-    batch = read_batch(body.batch, audience=seat.number, now=now, jwk=asker.keyset.key("request"))
+    batch = read_batch(body.batch, body.questions, audience=seat.number, now=now, jwk=asker.keyset.key("request"))
     if len(batch.questions) > MAX_QUESTIONS:
         raise _too_many(MAX_QUESTIONS)
     return asker, batch

@@ -1,7 +1,8 @@
 """Questions (核验请求) in signed batches, and the other signed requests that one seat sends another.
 
 A question's id is the hash of what it asks, so asking twice is asking the same. The batch's signature, audience and
-nonce make the provider's log prove by itself who asked. Readers check signature, audience and time; that a nonce comes
+nonce make the provider's log prove by itself who asked. The signed batch holds the ids alone; what they stand for travels
+beside it. So it can be shown to whom one of its questions is about, and tells nothing of the others. Readers check signature, audience and time; that a nonce comes
 once is for the receiving seat to hold, in its own store.
 """
 
@@ -98,24 +99,24 @@ def sign_batch(
     """
     if not 0 < len(questions) <= MAX_QUESTIONS:
         raise ValueError(f"a batch has 1 to {MAX_QUESTIONS} questions")
-    payload = {"questions": [question.payload() for question in questions]}
+    payload = {"questions": [question.id for question in questions]}
     return sign_request(payload, "questions", key=key, iss=iss, aud=aud, ttl=ttl, now=now)
 
 
-def read_batch(jws: str, *, audience: int, now: int, jwk: Mapping[str, Any]) -> QuestionBatch:
-    """The batch in `jws`, signed by `jwk` for `audience`, in force at `now`.
+def read_batch(
+    jws: str, asked: Sequence[Mapping[str, Any]], *, audience: int, now: int, jwk: Mapping[str, Any]
+) -> QuestionBatch:
+    """The batch in `jws`, signed by `jwk` for `audience`, in force at `now`; `asked` are its questions as JSON, in order.
 
     Raises Refused or Invalid as `read_request`.
     """
     payload = read_request(jws, "questions", audience=audience, now=now, jwk=jwk)
-    rows = payload.get("questions")
-    if payload.keys() != _ENVELOPE | {"questions"} or not isinstance(rows, list) or not 0 < len(rows) <= MAX_QUESTIONS:
+    ids = _ids(payload)
+    if not all(isinstance(row, Mapping) and row.keys() == _QUESTION for row in asked):
         raise faulty("questions", code="bad-question")
-    if not all(isinstance(row, dict) and row.keys() == _QUESTION for row in rows):
-        raise faulty("questions", code="bad-question")
-    questions = tuple(Question(**row) for row in rows)
-    if len(set(questions)) != len(questions):
-        raise faulty("questions", code="bad-question", detail_en="a question comes twice")
+    questions = tuple(Question(**row) for row in asked)
+    if [question.id for question in questions] != ids:
+        raise faulty("questions", code="bad-question", detail_en="these are not the questions that were signed")
     return QuestionBatch(
         issuer=seat_number(payload["iss"]),
         audience=audience,
@@ -124,6 +125,15 @@ def read_batch(jws: str, *, audience: int, now: int, jwk: Mapping[str, Any]) -> 
         exp=payload["exp"],
         questions=questions,
     )
+
+
+def read_asked(jws: str, jwk: Mapping[str, Any]) -> tuple[int, int, list[str]]:
+    """Who asked whom which question ids, by a batch of any day that `jwk` signed: for who checks a log afterwards.
+
+    Raises Refused("bad-signature") and Invalid.
+    """
+    payload = verify_jws(jws, typ="lianban-questions+jwt", jwk=jwk)
+    return seat_number(payload.get("iss")), seat_number(payload.get("aud")), _ids(payload)
 
 
 def sign_request(
@@ -170,6 +180,18 @@ def issuer_of(jws: str) -> int:
     Raises Refused or Invalid.
     """
     return seat_number(peek_jws(jws)[1].get("iss"))
+
+
+def _ids(payload: Mapping[str, Any]) -> list[str]:
+    """The question ids of a batch. Raises Invalid."""
+    ids = payload.get("questions")
+    if payload.keys() != _ENVELOPE | {"questions"} or not isinstance(ids, list) or not 0 < len(ids) <= MAX_QUESTIONS:
+        raise faulty("questions", code="bad-question")
+    if not all(isinstance(each, str) and _HEX32.fullmatch(each) for each in ids):
+        raise faulty("questions", code="bad-question")
+    if len(set(ids)) != len(ids):
+        raise faulty("questions", code="bad-question", detail_en="a question comes twice")
+    return ids
 
 
 @lru_cache(maxsize=4096)

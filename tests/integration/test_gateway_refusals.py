@@ -192,6 +192,12 @@ def batch(consortium: Consortium, jws: str, **changes: Any) -> str:
     return sign_batch(consortium.questions(jws, ["E05.company"]), **options)
 
 
+def asking(consortium: Consortium, jws: str, signed: str) -> dict[str, Any]:
+    """The body of a request whose batch is `signed`."""
+    rows = [question.payload() for question in consortium.questions(jws, ["E05.company"])]
+    return {"batch": signed, "questions": rows, "mandates": [jws]}
+
+
 async def test_questions__batch_not_good__problem_and_nothing_logged(
     consortium: Consortium, gateway: Gateway, operator: GatewayClient
 ) -> None:
@@ -206,22 +212,31 @@ async def test_questions__batch_not_good__problem_and_nothing_logged(
         ({"now": now - 120}, 403, "expired"),
         ({"now": now + 120}, 403, "not-yet-valid"),
     ):
-        response = await post(gateway, "questions", {"batch": batch(consortium, jws, **changes), "mandates": [jws]})
+        response = await post(gateway, "questions", asking(consortium, jws, batch(consortium, jws, **changes)))
         assert (response.status_code, response.json()["code"]) == (status, code)
         assert response.headers["content-type"] == "application/problem+json"
     many = [Question(mandate=jws_hash(jws), item=f"E05.{n}", index=0, purpose="decide") for n in range(513)]
     signed = sign_batch(many, key=consortium.keys[OPERATOR].request, iss=OPERATOR, aud=MARKET)
-    response = await post(gateway, "questions", {"batch": signed, "mandates": [jws]})
+    rows = [question.payload() for question in many]
+    response = await post(gateway, "questions", {"batch": signed, "questions": rows, "mandates": [jws]})
     assert (response.status_code, response.json()["code"]) == (413, "too-many")
-    for body in ({}, {"batch": 3}, {"batch": "x", "mandates": "y"}, {"batch": "x", "more": 1}, []):
+    other = asking(consortium, consortium.mandate(), batch(consortium, jws))
+    for body in (
+        {},
+        {"batch": 3},
+        {"batch": "x", "mandates": "y"},
+        {"batch": "x", "questions": [], "more": 1},
+        [],
+        other,
+    ):
         assert (await post(gateway, "questions", body)).status_code == 422
-    assert (await post(gateway, "questions", {"batch": "x.y.z"})).json()["code"] == "bad-signature"
+    assert (await post(gateway, "questions", {"batch": "x.y.z", "questions": []})).json()["code"] == "bad-signature"
     assert (await operator.head(consortium.seat(MARKET))).size == before
 
 
 async def test_questions__batch_replayed__conflict(consortium: Consortium, gateway: Gateway) -> None:
     jws = consortium.mandate()
-    body = {"batch": batch(consortium, jws), "mandates": [jws]}
+    body = asking(consortium, jws, batch(consortium, jws))
     assert (await post(gateway, "questions", body)).status_code == 200
     again = await post(gateway, "questions", body)
     assert (again.status_code, again.json()["code"]) == (409, "replayed")
@@ -235,7 +250,7 @@ async def test_questions__ten_megabytes__413(gateway: Gateway) -> None:
 async def test_questions__department_not_seated__404(gateway: Gateway) -> None:
     transport = httpx.ASGITransport(app=gateway.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as http:
-        response = await http.post("/beijing-tax/questions", json={"batch": "x"})
+        response = await http.post("/beijing-tax/questions", json={"batch": "x", "questions": []})
     assert (response.status_code, response.json()["code"]) == (404, "unknown-seat")
 
 

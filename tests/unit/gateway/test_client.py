@@ -94,7 +94,7 @@ class FakeLog:
         jwk = self.consortium.seat(OPERATOR).keyset.key("request")
         if "request" in body:
             return self.latest(body["request"])
-        batch = read_batch(body["batch"], audience=MARKET, now=int(time.time()), jwk=jwk)
+        batch = read_batch(body["batch"], body["questions"], audience=MARKET, now=int(time.time()), jwk=jwk)
         first = self.tree.size
         hashed = jws_hash(body["batch"] if self.lie != "other batch" else body["batch"] + "x")
         self.tree.append([leaf_hash(entry(hashed, question.id, 1)) for question in batch.questions])

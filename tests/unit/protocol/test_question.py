@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
-from orchestrator.protocol.jose import SigningKey, sign_jws
+from orchestrator.protocol.jose import SigningKey, peek_jws, sign_jws
 from orchestrator.protocol.question import (
     MAX_QUESTIONS,
     Question,
     issuer_of,
+    read_asked,
     read_batch,
     read_request,
     sign_batch,
@@ -37,10 +38,16 @@ def some(count: int) -> list[Question]:
     return [Question(mandate=MANDATE, item=f"item-{i}", index=0, purpose="decide") for i in range(count)]
 
 
+def asked(questions: list[Question]) -> list[dict[str, Any]]:
+    """What travels beside a batch."""
+    return [question.payload() for question in questions]
+
+
 @given(st.lists(QUESTIONS, min_size=1, max_size=6, unique=True))
 def test_batch__any_questions__read_as_signed(questions: list[Question]) -> None:
     jws = sign_batch(questions, key=KEY, iss=0, aud=1, now=NOW)
-    batch = read_batch(jws, audience=1, now=NOW, jwk=KEY.jwk)
+    batch = read_batch(jws, asked(questions), audience=1, now=NOW, jwk=KEY.jwk)
+    assert read_asked(jws, KEY.jwk) == (0, 1, [question.id for question in questions])
     assert batch.questions == tuple(questions)
     assert (batch.issuer, batch.audience, batch.iat, batch.exp) == (0, 1, NOW, NOW + 60)
     assert issuer_of(jws) == 0
@@ -70,7 +77,9 @@ def test_question__faulty_field__refused(changes: dict) -> None:
 
 def test_sign_batch__twice__different_nonces() -> None:
     read = [
-        read_batch(sign_batch(some(1), key=KEY, iss=0, aud=1, now=NOW), audience=1, now=NOW, jwk=KEY.jwk)
+        read_batch(
+            sign_batch(some(1), key=KEY, iss=0, aud=1, now=NOW), asked(some(1)), audience=1, now=NOW, jwk=KEY.jwk
+        )
         for _ in range(2)
     ]
     assert read[0].jti != read[1].jti
@@ -84,18 +93,21 @@ def test_sign_batch__none_or_too_many__refused(count: int) -> None:
 
 def test_batch__the_most_questions__fits() -> None:
     jws = sign_batch(some(MAX_QUESTIONS), key=KEY, iss=0, aud=1, now=NOW)
-    assert len(read_batch(jws, audience=1, now=NOW, jwk=KEY.jwk).questions) == MAX_QUESTIONS
+    assert len(read_batch(jws, asked(some(MAX_QUESTIONS)), audience=1, now=NOW, jwk=KEY.jwk).questions) == MAX_QUESTIONS
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
     return {
         "iss": "seat:0", "aud": "seat:1", "jti": "x" * 22, "iat": NOW, "exp": NOW + 60,
-        "questions": [question.payload() for question in some(2)], **changes,
+        "questions": [question.id for question in some(2)], **changes,
     }  # fmt: skip
 
 
-def read(payload: dict, *, now: int = NOW, typ: str = "lianban-questions+jwt", key: SigningKey = KEY) -> Any:
-    return read_batch(sign_jws(payload, typ=typ, key=key), audience=1, now=now, jwk=KEY.jwk)
+def read(
+    payload: dict, rows: Any = None, *, now: int = NOW, typ: str = "lianban-questions+jwt", key: SigningKey = KEY
+) -> Any:
+    rows = asked(some(2)) if rows is None else rows
+    return read_batch(sign_jws(payload, typ=typ, key=key), rows, audience=1, now=now, jwk=KEY.jwk)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +118,31 @@ def read(payload: dict, *, now: int = NOW, typ: str = "lianban-questions+jwt", k
      ({"iat": None}, "bad-period"), ({"iat": True}, "bad-period"), ({"exp": NOW}, "bad-period"),
      ({"exp": NOW + 601}, "bad-period"), ({"exp": NOW + 60.5}, "bad-period"), ({"questions": []}, "bad-question"),
      ({"questions": None}, "bad-question"), ({"questions": [1]}, "bad-question"), ({"questions": [{}]}, "bad-question"),
-     ({"questions": [some(1)[0].payload()] * 2}, "bad-question"), ({"more": 1}, "bad-question"),
-     ({"questions": [{**some(1)[0].payload(), "x": 1}]}, "bad-question")],
+     ({"questions": [some(1)[0].id] * 2}, "bad-question"), ({"more": 1}, "bad-question"),
+     ({"questions": [some(1)[0].id, "0xAB"]}, "bad-question")],
 )  # fmt: skip
 def test_read_batch__faulty_envelope__refused(changes: dict, code: str) -> None:
     assert read(envelope())
     with pytest.raises(LianbanError) as caught:
         read(envelope(**changes))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[], asked(some(1)), asked(some(3)), asked(some(2)[::-1]), [*asked(some(1)), {}], [*asked(some(1)), 1],
+     [{**row, "x": 1} for row in asked(some(2))], [{**row, "purpose": "push"} for row in asked(some(2))]],
+)  # fmt: skip
+def test_read_batch__other_questions_beside_it__refused(rows: Any) -> None:
+    with pytest.raises(LianbanError) as caught:
+        read(envelope(), rows)
+    assert caught.value.code == "bad-question"
+
+
+def test_batch__shown_to_somebody__holds_ids_alone() -> None:
+    payload = peek_jws(sign_batch(some(2), key=KEY, iss=0, aud=1))[1]
+    assert payload["questions"] == [question.id for question in some(2)]
+    assert MANDATE not in str(payload)
 
 
 @pytest.mark.parametrize(("now", "code"), [(NOW + 60, "expired"), (NOW - 31, "not-yet-valid")])
