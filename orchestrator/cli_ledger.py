@@ -47,6 +47,7 @@ STATUS_WORDS = {
     Status.REFUSED: "不予批准 refused",
     Status.WITHDRAWN: "已撤回 withdrawn",
     Status.REVOKED: "已撤销 revoked",
+    Status.SUSPENDED: "效力中止 suspended",
 }
 BEIJING = ZoneInfo("Asia/Shanghai")
 Payer = Callable[[], Sender]

@@ -32,6 +32,7 @@ WHAT_FOLLOWS = {
     Status.REFUSED: Words("不予:审批部门复核,告知申请人", "refused: the approvers look again, the applicant is told"),
     Status.WITHDRAWN: Words("已撤回:无", "withdrawn: nothing"),
     Status.REVOKED: Words("已撤销:无", "revoked: nothing"),
+    Status.SUSPENDED: Words("已暂停:等待复核", "suspended: waits for its review"),
 }
 """What a recall leads to, by the case's status on chain."""
 

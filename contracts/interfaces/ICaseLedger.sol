@@ -8,9 +8,10 @@ import { CaseId, DossierEntry, Status, Step } from "../types/Cases.sol";
 /// @notice Moves cases as the seats of their bindings have signed, many at once, and anchors log heads.
 /// @dev Invariants, by number:
 ///      I1 `Approved` only on the sheets of every approver of the binding; `Returned` or `Refused` on one approver's;
-///         `Accepted`, `Withdrawn`, `Revoked` on the lead's; each signed by a key in force at that block.
+///         `Accepted`, `Withdrawn`, `Revoked`, `Suspended` on the lead's; each signed by a key in force at that block.
 ///      I2 None → Accepted | Returned | Approved | Refused | Withdrawn; Accepted → Returned | Approved | Refused | Withdrawn;
-///         Returned → Accepted | Approved | Refused | Withdrawn; Approved → Revoked. Final is final.
+///         Returned → Accepted | Approved | Refused | Withdrawn; Approved → Suspended | Revoked;
+///         Suspended → Approved | Revoked. Final is final.
 ///      I3 A case keeps the binding of its first transition; a retired binding takes no new case.
 ///      I4 No signature counts twice or elsewhere: sequence per case, validity, chain id and contract in the domain.
 ///      I5 Nothing personal is stored: ids and roots are salted hashes.

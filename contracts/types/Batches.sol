@@ -40,7 +40,7 @@ enum CaseRefusal {
     None,
     /// The dossier root is zero.
     ZeroRoot,
-    /// The status is none of Accepted … Revoked.
+    /// The status is none of Accepted … Suspended.
     UnknownStatus,
     /// The Catalog has no such binding.
     UnknownBinding,

@@ -6,7 +6,8 @@ import { Hashing } from "../libraries/Hashing.sol";
 /// @notice A case's identity: the tagged hash of its first mandate.
 type CaseId is bytes32;
 
-/// @notice Where a case stands. `Accepted` waits for an officer; `Refused`, `Withdrawn` and `Revoked` are final.
+/// @notice Where a case stands. `Accepted` waits for an officer, `Suspended` for a review of what it was approved on;
+///         `Refused`, `Withdrawn` and `Revoked` are final.
 enum Status {
     None,
     Accepted,
@@ -14,7 +15,8 @@ enum Status {
     Approved,
     Refused,
     Withdrawn,
-    Revoked
+    Revoked,
+    Suspended
 }
 
 /// @notice `status << 56 | sequence << 40 | binding`: what a transition makes of a case.
@@ -45,12 +47,14 @@ uint256 constant APPROVED = 1 << uint256(Status.Approved);
 uint256 constant REFUSED = 1 << uint256(Status.Refused);
 uint256 constant WITHDRAWN = 1 << uint256(Status.Withdrawn);
 uint256 constant REVOKED = 1 << uint256(Status.Revoked);
+uint256 constant SUSPENDED = 1 << uint256(Status.Suspended);
 
 /// @dev I2: byte `from` has a bit for each status that may follow. Nothing follows a final one.
 uint256 constant MOVES = ((ACCEPTED | RETURNED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.None)))
     | ((RETURNED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.Accepted)))
     | ((ACCEPTED | APPROVED | REFUSED | WITHDRAWN) << (8 * uint256(Status.Returned)))
-    | (REVOKED << (8 * uint256(Status.Approved)));
+    | ((REVOKED | SUSPENDED) << (8 * uint256(Status.Approved)))
+    | ((APPROVED | REVOKED) << (8 * uint256(Status.Suspended)));
 
 /// @dev Whether a case may go from one status to another, by their numbers; `to` is below 8.
 function follows(uint256 from, uint256 to) pure returns (bool) {

@@ -38,6 +38,7 @@ STATUS_NAMES = {
     Status.REFUSED: ("不予", "refused"),
     Status.WITHDRAWN: ("已撤回", "withdrawn"),
     Status.REVOKED: ("已撤销", "revoked"),
+    Status.SUSPENDED: ("效力中止", "suspended"),
 }
 
 SSE_POLL = 0.5

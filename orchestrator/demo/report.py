@@ -23,6 +23,7 @@ OUTCOME_WORDS = {
     Status.REFUSED: ("[red]不予[/]", "refused"),
     Status.WITHDRAWN: ("撤回", "withdrawn"),
     Status.REVOKED: ("撤销", "revoked"),
+    Status.SUSPENDED: ("中止", "suspended"),
     Status.NONE: ("办理中", "in progress"),
 }
 KINDS = {"passes": "数据核验即办", "material": "补交材料", "stopped": "规则拦下"}

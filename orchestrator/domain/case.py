@@ -23,6 +23,8 @@ class Status(IntEnum):
     """撤回 by the applicant: final."""
     REVOKED = 6
     """撤销 of an approval: final."""
+    SUSPENDED = 7
+    """中止效力: what it was approved on is being looked at again."""
 
     @property
     def final(self) -> bool:
@@ -35,10 +37,11 @@ MOVES: Final = MappingProxyType(
         Status.NONE: frozenset({Status.ACCEPTED, Status.RETURNED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
         Status.ACCEPTED: frozenset({Status.RETURNED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
         Status.RETURNED: frozenset({Status.ACCEPTED, Status.APPROVED, Status.REFUSED, Status.WITHDRAWN}),
-        Status.APPROVED: frozenset({Status.REVOKED}),
+        Status.APPROVED: frozenset({Status.REVOKED, Status.SUSPENDED}),
         Status.REFUSED: frozenset[Status](),
         Status.WITHDRAWN: frozenset[Status](),
         Status.REVOKED: frozenset[Status](),
+        Status.SUSPENDED: frozenset({Status.APPROVED, Status.REVOKED}),
     }
 )
 """Invariant I2: where each status may go. The ledger holds the same table."""

@@ -23,6 +23,7 @@ WORDS: Final = {
     Status.REFUSED: ("不予批准", "refused"),
     Status.WITHDRAWN: ("已撤回", "withdrawn"),
     Status.REVOKED: ("已撤销", "revoked"),
+    Status.SUSPENDED: ("效力中止", "suspended"),
 }
 KINDS: Final = {
     "mandate": ("授权书", "mandate"),

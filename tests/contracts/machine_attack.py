@@ -19,7 +19,7 @@ from machine_chain import CHAIN_ID, Node
 from machine_hands import Hands
 from machine_heads import heads_of
 from machine_steps import Game
-from model import ACCEPTED, APPROVED, MOVES, REFUSED, RETURNED, REVOKED, WITHDRAWN
+from model import ACCEPTED, APPROVED, MOVES, REFUSED, RETURNED, REVOKED, SUSPENDED, WITHDRAWN
 from model_consortium import REMOVED
 
 from orchestrator.domain.canonical import keccak
@@ -212,7 +212,7 @@ def _goals(game: Game, rng: random.Random) -> list[Goal]:
         _case(game, number, APPROVED, everyone),
         _case(game, number, APPROVED, everyone),
         _case(game, number, rng.choice([RETURNED, REFUSED]), anyone),
-        _case(game, number, rng.choice([ACCEPTED, WITHDRAWN, REVOKED]), [{key(approvers[0])}]),
+        _case(game, number, rng.choice([ACCEPTED, WITHDRAWN, REVOKED, SUSPENDED]), [{key(approvers[0])}]),
         _binding(game, rng),
         _retirement(game, number, [{key(one)} for one in named]),
         _publication(game, seat),
@@ -232,9 +232,9 @@ def _case(game: Game, number: int, status: int, required: list[set[bytes]]) -> G
         for one, case in ledger.cases.items()
         if case.binding == number and status in MOVES[case.status] and one not in promised
     ]
-    if status == REVOKED and not starts:
+    if status in (REVOKED, SUSPENDED) and not starts:
         status = WITHDRAWN
-    elif status != REVOKED and hands.chance(0.4):
+    elif status not in (REVOKED, SUSPENDED) and hands.chance(0.4):
         starts = []
     case_id = hands.pick(starts) if starts else hands.bytes32()
     _, begun, _, _ = ledger.caseOf(case_id)

@@ -104,8 +104,8 @@ def _batch(hands: Hands, size: int) -> tuple[tuple[Any, ...], list[set[int]]]:
         status = rng.choice([*allowed] or [1])
         status = APPROVED if APPROVED in allowed and hands.chance(0.25) else status
         status = {
-            "move": rng.choice([one for one in range(1, 7) if one not in allowed]) if len(allowed) < 6 else status,
-            "status": rng.choice([0, 7, rng.randrange(8, 64), rng.randrange(8, 64), rng.randrange(256), 8 + status]),
+            "move": rng.choice([one for one in range(1, 8) if one not in allowed]),
+            "status": rng.choice([0, 8, rng.randrange(8, 64), rng.randrange(8, 64), rng.randrange(256), 8 + status]),
         }.get(fault, status)
         sequence = now.sequence + 1
         if fault == "sequence":

@@ -31,8 +31,11 @@ ALLOWED = {
     (2, 4),
     (2, 5),
     (3, 6),
+    (3, 7),
+    (7, 3),
+    (7, 6),
 }
-"""I2: 0 none, 1 accepted, 2 returned, 3 approved, 4 refused, 5 withdrawn, 6 revoked."""
+"""I2: 0 none, 1 accepted, 2 returned, 3 approved, 4 refused, 5 withdrawn, 6 revoked, 7 suspended."""
 
 
 @dataclass

@@ -19,16 +19,17 @@ from model_logs import extends, log_root
 
 from orchestrator.domain.canonical import keccak
 
-ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED = range(1, 7)
+ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED, SUSPENDED = range(1, 8)
 """`Status`, 0 for a case that does not exist."""
 MOVES = {
     0: {ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN},
     ACCEPTED: {RETURNED, APPROVED, REFUSED, WITHDRAWN},
     RETURNED: {ACCEPTED, APPROVED, REFUSED, WITHDRAWN},
-    APPROVED: {REVOKED},
+    APPROVED: {REVOKED, SUSPENDED},
     REFUSED: set(),
     WITHDRAWN: set(),
     REVOKED: set(),
+    SUSPENDED: {APPROVED, REVOKED},
 }
 """I2: what may follow what."""
 CASE_REFUSALS = (
@@ -161,7 +162,7 @@ class CaseLedger(Contract):
             reasons.append("UnknownBinding")
         elif not case.steps and not binding.live:
             reasons.append("RetiredBinding")
-        if not ACCEPTED <= status <= REVOKED:
+        if not ACCEPTED <= status <= SUSPENDED:
             return [*reasons, "UnknownStatus"]
         if status not in MOVES[case.status]:
             reasons.append("ForbiddenMove")

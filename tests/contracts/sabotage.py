@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "contracts"
 _CLOSED = {"(": ")", "[": "]", "{": "}"}
 _SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
-STATUSES = ("None", "Accepted", "Returned", "Approved", "Refused", "Withdrawn", "Revoked")
+STATUSES = ("None", "Accepted", "Returned", "Approved", "Refused", "Withdrawn", "Revoked", "Suspended")
 MAY_FOLLOW = {
     "None": {"Accepted", "Returned", "Approved", "Refused", "Withdrawn"},
     "Accepted": {"Returned", "Approved", "Refused", "Withdrawn"},
     "Returned": {"Accepted", "Approved", "Refused", "Withdrawn"},
-    "Approved": {"Revoked"},
+    "Approved": {"Revoked", "Suspended"},
+    "Suspended": {"Approved", "Revoked"},
 }
 
 

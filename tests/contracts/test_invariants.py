@@ -34,7 +34,7 @@ FUZZ = settings(
 )
 
 
-MODEL_MOVES = {0: {1, 2, 3, 4, 5}, 1: {2, 3, 4, 5}, 2: {1, 3, 4, 5}, 3: {6}, 4: set(), 5: set(), 6: set()}
+MODEL_MOVES = {0: {1, 2, 3, 4, 5}, 1: {2, 3, 4, 5}, 2: {1, 3, 4, 5}, 3: {6, 7}, 4: set(), 5: set(), 6: set(), 7: {3, 6}}
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Model:
         now, last, bound, commitment = self.cases.get(one.case, (0, 0, 0, 0))
         if one.root == bytes(32):
             return "ZeroRoot"
-        if not 1 <= status <= 6:
+        if not 1 <= status <= 7:
             return "UnknownStatus"
         if binding not in self.approvers:
             return "UnknownBinding"
@@ -128,7 +128,7 @@ def test_i1_i2_i3_i8__random_batches__as_the_model_says(world: World, seed: int)
 def random_move(rng: random.Random, model: Model, case: bytes) -> Move:
     """A transition that mostly continues where the case stands, sometimes wrong in one way."""
     status, sequence, binding, _ = model.cases.get(case, (0, 0, rng.choice([*model.approvers]), 0))
-    wanted = rng.choice([*MODEL_MOVES[status], *range(1, 7)]) if rng.random() < 0.95 else rng.randrange(256)
+    wanted = rng.choice([*MODEL_MOVES[status], *range(1, 8)]) if rng.random() < 0.95 else rng.randrange(256)
     sequence += 1 if rng.random() < 0.9 else rng.choice([0, 2])
     if rng.random() < 0.1:
         binding = rng.choice([*model.approvers, 0, 2**40 - 1])

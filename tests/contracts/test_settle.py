@@ -9,6 +9,7 @@ import pytest
 from world import (
     ACCEPTED,
     APPROVED,
+    CASE_SUSPENDED,
     FAR,
     NONE,
     REFUSED,
@@ -27,10 +28,11 @@ MOVES = {
     NONE: {ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN},
     ACCEPTED: {RETURNED, APPROVED, REFUSED, WITHDRAWN},
     RETURNED: {ACCEPTED, APPROVED, REFUSED, WITHDRAWN},
-    APPROVED: {REVOKED},
+    APPROVED: {REVOKED, CASE_SUSPENDED},
     REFUSED: set(),
     WITHDRAWN: set(),
     REVOKED: set(),
+    CASE_SUSPENDED: {APPROVED, REVOKED},
 }
 """I2, as the architecture states it."""
 PATHS = {
@@ -41,6 +43,7 @@ PATHS = {
     REFUSED: [REFUSED],
     WITHDRAWN: [WITHDRAWN],
     REVOKED: [APPROVED, REVOKED],
+    CASE_SUSPENDED: [APPROVED, CASE_SUSPENDED],
 }
 """The shortest way to each status."""
 
@@ -128,18 +131,18 @@ def test_settle__more_than_256_transitions__reverts(world: World) -> None:
 # I2
 
 
-@pytest.mark.parametrize("source", range(7))
+@pytest.mark.parametrize("source", range(8))
 def test_settle__every_pair_of_statuses__only_the_allowed_moves(world: World, source: int) -> None:
     """Each target on a case of its own, all in one batch, everything signed."""
-    ways = [[move((source, to), at, i) for i, at in enumerate(PATHS[source], 1)] for to in range(1, 7)]
-    last = [move((source, to), to, len(PATHS[source]) + 1) for to in range(1, 7)]
+    ways = [[move((source, to), at, i) for i, at in enumerate(PATHS[source], 1)] for to in range(1, 8)]
+    last = [move((source, to), to, len(PATHS[source]) + 1) for to in range(1, 8)]
     batch = [one for way in ways for one in way] + last
     outcome = reasons(world, *batch)
     assert outcome[: -len(last)] == [""] * (len(batch) - len(last))
-    assert outcome[-len(last) :] == ["" if to in MOVES[source] else "ForbiddenMove" for to in range(1, 7)]
+    assert outcome[-len(last) :] == ["" if to in MOVES[source] else "ForbiddenMove" for to in range(1, 8)]
 
 
-@pytest.mark.parametrize("status", [0, 7, 8, 9, 11, 128, 255])
+@pytest.mark.parametrize("status", [0, 8, 9, 16, 11, 128, 255])
 def test_settle__status_out_of_range__refused(world: World, status: int) -> None:
     assert reasons(world, move("new", status)) == ["UnknownStatus"]
     world.approve("old")
@@ -188,15 +191,16 @@ def test_settle__binding_retired__no_new_case_but_running_ones_go_on(world: Worl
 # I1
 
 
-@pytest.mark.parametrize("status", range(1, 7))
+@pytest.mark.parametrize("status", range(1, 8))
 @pytest.mark.parametrize("seats", [(), (3,), (4,), (3, 4), (0, 2, 5, 6)])
 def test_settle__signatures_for_each_status__those_that_it_takes(
     world: World, status: int, seats: tuple[int, ...]
 ) -> None:
     """Seat 3 leads, seat 4 approves too, the others are named but have no say."""
-    if status == REVOKED:
+    later = status in (REVOKED, CASE_SUSPENDED)
+    if later:
         world.approve("a")
-    one = move("a", status, 2 if status == REVOKED else 1)
+    one = move("a", status, 2 if later else 1)
     enough = {
         APPROVED: {3, 4} <= set(seats),
         RETURNED: bool({3, 4} & set(seats)),
@@ -204,6 +208,7 @@ def test_settle__signatures_for_each_status__those_that_it_takes(
         ACCEPTED: 3 in seats,
         WITHDRAWN: 3 in seats,
         REVOKED: 3 in seats,
+        CASE_SUSPENDED: 3 in seats,
     }[status]
     outcome = world.settle([one], [world.sheet(seat, [one]) for seat in seats])
     assert (outcome.settled, outcome.reasons) == (([one.tuple], []) if enough else ([], ["NotSigned"]))

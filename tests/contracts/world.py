@@ -26,7 +26,7 @@ from ethpm_types import ContractType
 VECTORS = Path(__file__).parents[1] / "vectors" / "contracts"
 TYPES: dict[str, Any] = json.loads((VECTORS / "eip712.json").read_text(encoding="utf-8"))["types"]
 
-NONE, ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED = range(7)
+NONE, ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED, CASE_SUSPENDED = range(8)
 """`Status` of the contracts."""
 ABSENT, ACTIVE, SUSPENDED, REMOVED = range(4)
 """`Standing` of the contracts."""

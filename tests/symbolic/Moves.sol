@@ -10,7 +10,8 @@ contract MovesCheck {
         if (from == uint8(Status.None)) allowed = to >= 1 && to <= 5;
         else if (from == uint8(Status.Accepted)) allowed = to >= 2 && to <= 5;
         else if (from == uint8(Status.Returned)) allowed = to == 1 || (to >= 3 && to <= 5);
-        else if (from == uint8(Status.Approved)) allowed = to == 6;
+        else if (from == uint8(Status.Approved)) allowed = to == 6 || to == 7;
+        else if (from == uint8(Status.Suspended)) allowed = to == 3 || to == 6;
         assert(follows(from, to) == allowed);
     }
 }

@@ -8,8 +8,14 @@ import pytest
 
 from orchestrator.domain.case import MOVES, Stage, Status, may_move
 
-N, A, T, P, R, W, V = Status
-ALLOWED = {(N, s) for s in (A, T, P, R, W)} | {(A, s) for s in (T, P, R, W)} | {(T, s) for s in (A, P, R, W)} | {(P, V)}
+N, A, T, P, R, W, V, S = Status
+ALLOWED = {
+    *((N, s) for s in (A, T, P, R, W)),
+    *((A, s) for s in (T, P, R, W)),
+    *((T, s) for s in (A, P, R, W)),
+    *((P, s) for s in (V, S)),
+    *((S, s) for s in (P, V)),
+}
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
@@ -18,7 +24,7 @@ def test_may_move__every_pair__only_what_i2_names(before: Status, after: Status)
 
 
 def test_status__numbers__those_of_the_ledger() -> None:
-    names = ["NONE", "ACCEPTED", "RETURNED", "APPROVED", "REFUSED", "WITHDRAWN", "REVOKED"]
+    names = ["NONE", "ACCEPTED", "RETURNED", "APPROVED", "REFUSED", "WITHDRAWN", "REVOKED", "SUSPENDED"]
     assert [(status.name, int(status)) for status in Status] == [(name, i) for i, name in enumerate(names)]
     assert set(MOVES) == set(Status)
 
