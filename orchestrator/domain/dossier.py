@@ -16,12 +16,23 @@ from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.merkle import DossierTree, Leaf
 
-KINDS: Final = ("mandate", "situation", "form", "material", "answer", "verdict", "credential", "revocation")
+KINDS: Final = (
+    "mandate",
+    "situation",
+    "form",
+    "material",
+    "answer",
+    "verdict",
+    "credential",
+    "revocation",
+    "contest",
+    "reply",
+)
 """What a dossier holds; a material is written `material:<id>`."""
 RECEIPT: Final = "lianban-receipt-1"
 """The format of a case's receipt: its steps, and some leaves with their paths."""
 _KIND: Final = re.compile(
-    r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation"
+    r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation|contest|reply"
 )
 
 

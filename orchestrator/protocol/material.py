@@ -83,13 +83,13 @@ class Material:
 
 def seal_material(material: Material, recipients: Mapping[int, Mapping[str, Any]]) -> SealedMaterial:
     """The material, readable by the seats of `recipients` (seat to sealing JWK) alone."""
-    digest, sealed = _seal(material.id, material.document(), recipients)
+    digest, sealed = seal_document(material.id, material.document(), recipients)
     return SealedMaterial(id=material.id, hash=digest, sealed=sealed)
 
 
 def open_material(sealed: SealedMaterial, *, seat: int, key: SealingKey) -> Material:
     """The material as `seat` may read it. Raises Refused: "not-for-this-seat", "cannot-open", "wrong-material"."""
-    document = _open(sealed.id, sealed.hash, sealed.sealed, seat, key)
+    document = open_document(sealed.id, sealed.hash, sealed.sealed, seat, key)
     try:
         material = Material(**(document | {"content": unb64(document["content"])}))
     except (TypeError, KeyError, ValueError):
@@ -107,36 +107,47 @@ def seal_form(
         "values": dict(values),
         "materials": [{"id": material.id, "hash": material.hash} for material in materials],
     }
-    digest, sealed = _seal(FORM, document, recipients)
+    digest, sealed = seal_document(FORM, document, recipients)
     return SealedForm(hash=digest, sealed=sealed)
 
 
 def open_form(sealed: SealedForm, *, seat: int, key: SealingKey) -> FormContent:
     """The form as `seat` may read it. Raises Refused as `open_material`; Invalid for a faulty field."""
-    return read_model(FormContent, _open(FORM, sealed.hash, sealed.sealed, seat, key), code="bad-form")
+    return read_model(FormContent, open_document(FORM, sealed.hash, sealed.sealed, seat, key), code="bad-form")
 
 
-def _seal(
-    name: str, document: dict[str, Any], recipients: Mapping[int, Mapping[str, Any]]
+def seal_document(
+    name: str,
+    document: Mapping[str, Any],
+    recipients: Mapping[int, Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
+    *,
+    salt: bytes | None = None,
 ) -> tuple[str, dict[str, str]]:
-    salt = secrets.token_bytes(32)
+    """Salted hash (a new salt unless one is given) and sealed blobs of a document under a name, one blob for each reader."""
+    salt = salt or secrets.token_bytes(32)
     digest = salted_hash(salt, document)
     plaintext = canonical({"salt": b64(salt), "document": document})
     sealed = {
-        str(seat): seal(jwk, plaintext, info=material_info(digest, name, seat), pad_to=PADDING)
-        for seat, jwk in recipients.items()
+        str(reader): seal(jwk, plaintext, info=material_info(digest, name, reader), pad_to=PADDING)
+        for reader, jwk in recipients.items()
     }
     return digest, sealed
 
 
-def _open(name: str, digest: str, sealed: Mapping[str, str], seat: int, key: SealingKey) -> dict[str, Any]:
-    blob = sealed.get(str(seat))
+def open_document(
+    name: str, digest: str, sealed: Mapping[str, str], reader: int | str, key: SealingKey
+) -> dict[str, Any]:
+    """A sealed document as its reader (a seat's number, or a name) may read it, held against its salted hash.
+
+    Raises Refused: "not-for-this-seat", "cannot-open", "wrong-material".
+    """
+    blob = sealed.get(str(reader))
     if blob is None:
         raise Refused(
             "材料未向本席位开放", code="not-for-this-seat", detail_en="the material is not sealed to this seat"
         )
     try:
-        value = orjson.loads(unseal(key, blob, info=material_info(digest, name, seat)))
+        value = orjson.loads(unseal(key, blob, info=material_info(digest, name, reader)))
         document, salt = value["document"], unb64(value["salt"])
         same = isinstance(document, dict) and salted_hash(salt, document) == digest
     except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):

@@ -30,9 +30,13 @@ from orchestrator.protocol.wire import (
 CERTIFICATE_TYP: Final = "lianban-officer+jwt"
 DECISION_TYP: Final = "lianban-decision+jwt"
 PROPOSAL_DECISION_TYP: Final = "lianban-proposal-decision+jwt"
+CORRECTION_DECISION_TYP: Final = "lianban-correction+jwt"
 
-Duty = Literal["cases", "signatures"]
-"""Deciding cases; approving what the seat signs: scenario versions, bindings, retirements."""
+Duty = Literal["cases", "signatures", "corrections"]
+"""Deciding cases; approving what the seat signs: scenario versions, bindings, retirements; replying to applicants who contest
+a claim of the department."""
+CorrectionOutcome = Literal["corrected", "rejected"]
+"""The record was wrong and is corrected; or it is right and the claim stands."""
 
 
 class Confirmation(WireModel):
@@ -114,6 +118,17 @@ class ProposalDecision(WireModel):
     iat: Seconds
 
 
+class CorrectionDecision(WireModel):
+    """An officer's word on a contest."""
+
+    contest: Hex32
+    """Hash of the contest (`protocol/contest.py`)."""
+    outcome: CorrectionOutcome
+    reason: Hex32
+    """Salted hash: the reason is about a person, so it is sealed to those who read it."""
+    iat: Seconds
+
+
 def certify(
     public_jwk: Mapping[str, Any],
     *,
@@ -170,6 +185,15 @@ def sign_proposal_decision(
     return sign_jws(decision.model_dump(mode="json"), typ=PROPOSAL_DECISION_TYP, key=key)
 
 
+def sign_correction_decision(
+    *, contest: str, outcome: CorrectionOutcome, reason: str, iat: int, key: SigningKey
+) -> str:
+    """The word on a contest as a compact JWS by the officer's own key; `reason` is its salted hash. Raises Invalid."""
+    payload = {"contest": contest, "outcome": outcome, "reason": reason, "iat": iat}
+    decision = read_model(CorrectionDecision, payload, code="bad-decision")
+    return sign_jws(decision.model_dump(mode="json"), typ=CORRECTION_DECISION_TYP, key=key)
+
+
 def read_decision(
     decision: str, certificate: str, *, seat: int, jwk: Mapping[str, Any]
 ) -> tuple[Decision, OfficerCertificate]:
@@ -193,6 +217,18 @@ def read_proposal_decision(
     payload = _decided(decision, certificate, PROPOSAL_DECISION_TYP, jwk)
     read = read_model(ProposalDecision, payload, code="bad-decision")
     return read, _at_that_moment(certificate, "signatures", seat=seat, jwk=jwk, now=read.iat)
+
+
+def read_correction_decision(
+    decision: str, certificate: str, *, seat: int, jwk: Mapping[str, Any]
+) -> tuple[CorrectionDecision, OfficerCertificate]:
+    """The word on a contest and whose it is: an officer whom `seat` had certified for corrections at that moment.
+
+    Raises Refused and Invalid as `read_decision`.
+    """
+    payload = _decided(decision, certificate, CORRECTION_DECISION_TYP, jwk)
+    read = read_model(CorrectionDecision, payload, code="bad-decision")
+    return read, _at_that_moment(certificate, "corrections", seat=seat, jwk=jwk, now=read.iat)
 
 
 def _decided(decision: str, certificate: str, typ: str, jwk: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,9 +113,9 @@ def answer_info(question: str, attempt: int, seat: int) -> bytes:
     return _info("lianban.answer.v1", question, attempt, seat)
 
 
-def material_info(case_ref: str, material_id: str, seat: int) -> bytes:
-    """What a sealed material of a case is bound to."""
-    return _info("lianban.material.v1", case_ref, material_id, seat)
+def material_info(digest: str, name: str, reader: int | str) -> bytes:
+    """What a sealed document (a material, the form…) is bound to: its salted hash, its name and who reads it."""
+    return _info("lianban.material.v1", digest, name, reader)
 
 
 def credential_info(case: str) -> bytes:

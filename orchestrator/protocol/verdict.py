@@ -58,6 +58,13 @@ class MaterialRef(WireModel):
     hash: Hex32
 
 
+class ContestRef(WireModel):
+    """A contest that the approver knew of, and the department's reply; None when there was none in time."""
+
+    contest: Hex32
+    reply: Hex32 | None
+
+
 class Change(WireModel):
     """One input with another value, and a row would not have hit: as far as it follows from what is not sealed."""
 
@@ -105,6 +112,8 @@ class Verdict(WireModel):
     materials_wanted: Listed[Name]
     changes: Listed[Change] = ()
     """For each of the rows that speaks against approving: the smallest change of one input with which it would not have hit."""
+    contests: Listed[ContestRef] = ()
+    """What the applicant contested of the answers, and what came of it."""
     inputs: Hex32
     """SHA-256 of the canonical JSON of {input: its salted hash}. The approver keeps these and the salts."""
     engine: Text
