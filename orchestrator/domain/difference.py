@@ -96,7 +96,7 @@ def _scenarios(then: Wording | None, now: Wording) -> Iterator[Change]:
         here = _Place(section=name, then=then or now, now=now, title=Words("", ""))
         if name == "inputs":
             yield from here.inputs(before or (), after)
-        elif isinstance(after, tuple) and name not in ("approvers", "providers"):
+        elif isinstance(after, tuple) and name not in ("approvers", "countersign", "providers"):
             yield from here.lists(before or (), after)
         elif isinstance(after, BaseModel) and not isinstance(after, Text) and before is not None:
             yield from here.parts(before, after)

@@ -49,6 +49,8 @@ class Draft(Part):
     """What the law says of it, for people."""
     approvers: tuple[Slug, ...] = Field(min_length=1)
     """Department roles that decide; the first leads. They do not vary with the situation."""
+    countersign: tuple[Slug, ...] = ()
+    """Approvers at which an officer's decision counts only once a second officer has countersigned it."""
     providers: tuple[Slug, ...]
     """Department roles that answer."""
     subjects: tuple[Subject, ...] = Field(min_length=1)

@@ -62,6 +62,7 @@ def _duplicates(draft: Draft) -> Iterator[Problem]:
     yield from _twice(("rules",), [rule.id for rule in draft.rules])
     yield from _twice(("result", "fields"), [each.id for each in draft.result.fields])
     yield from _twice(("approvers",), list(draft.approvers))
+    yield from _twice(("countersign",), list(draft.countersign))
     yield from _twice(("providers",), list(draft.providers))
     seen: set[str] = set()
     for n, item in enumerate(draft.evidence):
@@ -141,11 +142,21 @@ def _references(draft: Draft) -> Iterator[Problem]:
                 yield problem((*at, "provider"), "应为 identity", "The identity seat states this", "identity")
         elif item.provider not in draft.providers:
             yield _unknown((*at, "provider"), "数据提供部门", "provider", item.provider, set(draft.providers))
+        if item.on_recall == "suspend" and (item.source, item.purpose) != ("gateway", "decide"):
+            yield problem(
+                (*at, "on_recall"),
+                "证照不依据这项数据,召回它不能中止证照效力",
+                "No credential rests on this, so its recall suspends none",
+                "删除 on_recall / remove it",
+            )
         for m, claim in enumerate(item.claims):
             for approver in claim.sealed_to:
                 if approver not in draft.approvers:
                     path = (*at, "claims", m, "sealed_to")
                     yield _unknown(path, "审批部门", "approver", approver, set(draft.approvers))
+    for n, role in enumerate(draft.countersign):
+        if role not in draft.approvers:
+            yield _unknown(("countersign", n), "审批部门", "approver", role, set(draft.approvers))
     used = {item.provider for item in draft.evidence}
     for n, provider in enumerate(draft.providers):
         if provider not in used:

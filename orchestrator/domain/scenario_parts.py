@@ -183,6 +183,9 @@ class EvidenceItem(Part):
     """Seconds that an answer may be old when the case is sealed; written `24h`, `30d`, `10m` or as a number."""
     recheck: StrictBool = False
     """Ask again just before deciding."""
+    on_recall: Literal["review", "suspend"] = "review"
+    """What happens to the credential when the provider takes back an answer that its approval rests on. The approvers look
+    at it again in any case; `suspend`: it does not count meanwhile."""
     when: Condition = ALWAYS
     with_: dict[str, Name] = Field(default_factory=dict, alias="with")
     """Other subject roles that a predicate needs, by slot."""

@@ -266,7 +266,7 @@ class Wording(NamedTuple):
                 return duration(value)
             case _, "provider" | "approver":
                 return self.role(value)
-            case _, "approvers" | "providers" | "sealed_to":
+            case _, "approvers" | "countersign" | "providers" | "sealed_to":
                 return _listed(self.role(each) for each in value)
             case _, "material" | "power_of_attorney":
                 return self.material(value)
