@@ -25,11 +25,12 @@ from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.poster import HeadPart
 from orchestrator.ledger.proofs import History, Proofs, head_call
-from orchestrator.ledger.publiclog import ask_log
+from orchestrator.ledger.publiclog import PublicLog
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
 from orchestrator.ledger.view import LedgerView, open_view
+from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.querylog import EMPTY_ROOT, Head, leaf_hash
 from orchestrator.settings import Settings, load_settings
 
@@ -144,9 +145,8 @@ def entry(
     async def look(view: LedgerView, proofs: Proofs, _: Payer) -> None:
         head = await _anchored(proofs, seat)
         url = gateway or (await view.seat(seat)).keyset.endpoint
-        given = await ask_log(url, "/log/inclusion", index=index, size=head.size)
-        text = str(given["entry"])
-        path = [from_hex(node) for node in given["path"]]
+        async with PublicLog(url) as log:
+            text, path = await log.inclusion(index, head.size)
         if not await proofs.in_log(head, index, leaf_hash(text.encode()), path):
             raise Refused(
                 f"第 {index} 条不在已锚定的日志中",
@@ -172,8 +172,9 @@ def head(
 
     async def look(view: LedgerView, proofs: Proofs, payer: Payer) -> None:
         url = gateway or (await view.seat(seat)).keyset.endpoint
-        now = await ask_log(url, "/log/head")
-        new = Head(seat=seat, size=int(now["size"]), root=from_hex(now["root"]))
+        async with PublicLog(url) as log:
+            now = SignedHead.parse(await log.head())
+        new = Head(seat=seat, size=now.size, root=from_hex(now.root))
         old = await proofs.anchored(seat) or Head(seat=seat, size=0, root=EMPTY_ROOT)
         typer.echo(f"已锚定 anchored  {old.size}  {to_hex(old.root)}")
         typer.echo(f"部门现状 present {new.size}  {to_hex(new.root)}")
@@ -184,8 +185,8 @@ def head(
             raise _rewritten("日志变短了", "the log has shrunk")
         proof: list[bytes] = []
         if 0 < old.size < new.size:
-            given = await ask_log(url, "/log/consistency", first=old.size, second=new.size)
-            proof = [from_hex(node) for node in given["proof"]]
+            async with PublicLog(url) as log:
+                proof = await log.consistency(old.size, new.size)
         if not await proofs.extends(old, new, proof):
             raise _rewritten("现日志不延续已锚定的日志", "the log does not extend the anchored one")
         typer.echo("✓ 合约确认:前者延续为后者 · the ledger confirms that the one extends the other")
@@ -197,7 +198,7 @@ def head(
                 new_size=new.size,
                 new_root=new.root,
                 proof=tuple(proof),
-                signature=from_hex(now["signature"], 65),
+                signature=from_hex(now.signature, 65),
             )
             transaction = await payer().send("CaseLedger", "settle", *head_call(part))
             if await proofs.anchored(seat) != new:

@@ -12,11 +12,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.proofs import Proofs
-from orchestrator.ledger.publiclog import ask_log
+from orchestrator.ledger.publiclog import PublicLog
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView, open_view
 from orchestrator.protocol.answer import AnswerEnvelope
@@ -135,13 +134,8 @@ async def _check(paper: Paper, trust: Trust, reader: Reader, types: list[bytes],
 
 async def _log_path(seat: SeatView, index: int, head: Head) -> list[bytes]:
     """The path of an entry under a head, as the department's gateway gives it; the ledger says whether it is right."""
-    given = await ask_log(seat.keyset.endpoint, "/log/inclusion", index=index, size=head.size)
-    try:
-        return [from_hex(node) for node in given["path"]]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Unavailable(
-            "网关给的证明不合格式", detail_en="the gateway's proof is malformed", code="bad-proof"
-        ) from None
+    async with PublicLog(seat.keyset.endpoint) as log:
+        return (await log.inclusion(index, head.size))[1]
 
 
 async def _opened(

@@ -20,23 +20,13 @@ from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
+from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.ports import ChainView, SeatView
 from orchestrator.protocol.querylog import entry, leaf_hash, verify_inclusion
 from orchestrator.protocol.question import Question, sign_batch, sign_request
-from orchestrator.protocol.sheet import head_digest, recover
 
 MOST_BYTES: Final = 6 * 1024 * 1024
 """Bytes of mandates or cases that one request carries; more go in several. Below the gateways' limit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedHead:
-    """A log head as a seat signed it; `root` and `signature` as `0x…`."""
-
-    seat: int
-    size: int
-    root: str
-    signature: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +34,7 @@ class Answers:
     """What came back for a batch of questions, in the order of the questions."""
 
     answers: tuple[AnswerEnvelope, ...]
+    """Each with the head that came along."""
     head: SignedHead
     """Head of the log with the batch in it; the last one when the questions went in several requests."""
 
@@ -108,7 +99,7 @@ class GatewayClient:
                 raise _not_as_specified(seat)
             for each in found:
                 _require_logged(each, head)
-            answers += found
+            answers += [each.with_head(head) for each in found]
         return tuple(answers)
 
     async def head(self, seat: SeatView) -> SignedHead:
@@ -187,15 +178,14 @@ class GatewayClient:
             raise _not_as_specified(seat)
         for each in answers:
             _require_logged(each, head, batch=jws_hash(batch))
-        return Answers(answers=answers, head=head)
+        return Answers(answers=tuple(each.with_head(head) for each in answers), head=head)
 
     def _head(self, value: Any, seat: SeatView) -> SignedHead:
         try:
-            head = SignedHead(**value)
-            digest = head_digest(self._chain.domain("CaseLedger"), head.seat, head.size, from_hex(head.root))
-            signer = recover(digest, from_hex(head.signature, 65))
-        except (TypeError, ValueError, AttributeError):
+            head = SignedHead.parse(value)
+        except Invalid:
             raise _not_as_specified(seat) from None
+        signer = head.signer(self._chain.domain("CaseLedger"))
         if head.seat != seat.number or signer != seat.signer:
             raise Refused(
                 "日志头不是该席位签署的", detail_en=f"seat {seat.number} did not sign this log head", code="bad-head"

@@ -6,6 +6,7 @@ processes serve the seat.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
@@ -18,6 +19,7 @@ from orchestrator.domain.canonical import sha256, to_hex
 from orchestrator.domain.errors import Diverged, Invalid
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import NONCE, Store, StoredMandate, replayed, store_down
+from orchestrator.protocol.loghead import sign_statement
 from orchestrator.protocol.querylog import (
     Head,
     LogTree,
@@ -31,6 +33,9 @@ from orchestrator.protocol.querylog import (
 from orchestrator.protocol.sheet import Domain, head_digest
 
 router = APIRouter()
+
+MOST_ENTRIES: Final = 1000
+"""Most entries in one answer: some 250 KB."""
 
 _LOCK: Final[LiteralString] = "select size from log_head for update"
 _NODES: Final[LiteralString] = (
@@ -51,6 +56,9 @@ _ENTRIES: Final[LiteralString] = (
 )
 _STORE_NODES: Final[LiteralString] = (
     "insert into log_node (level, index, hash) select * from unnest(%b::smallint[], %b::bigint[], %b::bytea[])"
+)
+_RANGE: Final[LiteralString] = (
+    "select convert_from(entry, 'UTF8') as entry from log_entry where index >= %s and index < %s order by index"
 )
 _HEAD: Final[LiteralString] = "update log_head set size = %s, root = %s"
 
@@ -178,8 +186,13 @@ def signed_head(seat: Seat, domain: Domain, tree: LogTree) -> dict[str, Any]:
 
 @router.get("/{department}/log/head")
 async def head(seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """The head of the query log, now."""
-    return signed_head(seat, chain.domain("CaseLedger"), await read_tree(seat.store, None))
+    """The head of the query log, now, and the seat's dated statement of it."""
+    ledger = chain.domain("CaseLedger")
+    signed = signed_head(seat, ledger, await read_tree(seat.store, None))
+    statement = sign_statement(
+        ledger, seat.number, signed["size"], signed["root"], iat=int(time.time()), key=seat.keys.evidence
+    )
+    return {**signed, "statement": statement}
 
 
 @router.get("/{department}/log/consistency")
@@ -206,6 +219,15 @@ async def inclusion(index: int, size: int, seat: CurrentSeat) -> dict[str, Any]:
     rows = await seat.store.rows("select convert_from(entry, 'UTF8') as entry from log_entry where index = %s", [index])
     path = [to_hex(node) for node in tree.inclusion_proof(index)]
     return {"index": index, "size": size, "entry": rows[0]["entry"], "path": path}
+
+
+@router.get("/{department}/log/entries")
+async def entries(first: int, count: int, seat: CurrentSeat) -> dict[str, Any]:
+    """Up to `count` entries from `first` on, as they were hashed, in text: from all of them anybody makes every root anew."""
+    if not 0 <= first < 1 << 48 or not 0 < count <= MOST_ENTRIES:
+        raise _no_such("first")
+    rows = await seat.store.rows(_RANGE, [first, first + count])
+    return {"first": first, "entries": [row["entry"] for row in rows]}
 
 
 def _size(row: Row | None) -> int:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
 import orjson
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from orchestrator.domain.canonical import sha256, to_hex, unb64
 from orchestrator.domain.errors import Refused
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.jose import SigningKey, jws_hash
+from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.question import Question, question_id
 from orchestrator.protocol.sealing import ANSWER_PADDING, SealingKey, answer_info, seal, unseal
 from orchestrator.protocol.wire import (
@@ -47,6 +48,15 @@ class LogPlace(WireModel):
     path: Listed[Hex32]
     batch: Hex32
     """Hash of the signed batch that the question came in: with question and attempt, it makes the leaf."""
+    head: SignedHead | None = None
+    """The head that came along, as whoever asked keeps it: with it the envelope is the seat's promise that it logged this."""
+
+    @model_serializer(mode="wrap")
+    def _without_an_absent_head(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if self.head is None:
+            del content["head"]
+        return content
 
 
 class AnswerEnvelope(WireModel):
@@ -74,6 +84,11 @@ class AnswerEnvelope(WireModel):
         """The same envelope with its place in the log."""
         place = LogPlace(index=index, path=tuple(to_hex(node) for node in path), batch=batch)
         return self.model_copy(update={"log": place})
+
+    def with_head(self, head: SignedHead) -> Self:
+        """The same envelope with the head that came along; it has a place in the log."""
+        assert self.log is not None
+        return self.model_copy(update={"log": self.log.model_copy(update={"head": head})})
 
 
 class _Payload(WireModel):

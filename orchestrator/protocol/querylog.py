@@ -169,15 +169,25 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, root: bytes, p
     nodes = list(proof)
     if not old_size & (old_size - 1):
         nodes.insert(0, old_root)  # a full old tree is its own first node
-    if not nodes:
-        return False
+    return prefix_root(old_size, size, root, nodes) == old_root
+
+
+def prefix_root(old_size: int, size: int, root: bytes, nodes: Sequence[bytes]) -> bytes | None:
+    """The root of the first `old_size` leaves of the log (`size`, `root`), as `nodes` show it; None when they do not lead to
+    `root`. For 0 < `old_size` < `size`.
+
+    The nodes are those of a consistency proof, where it leaves out a full old tree with that tree's root first. They bind
+    to `root` whatever they show: a seat that signed another root for `old_size` is so proven to have changed its log.
+    """
+    if not 0 < old_size < size or not nodes:
+        return None
     place, last = old_size - 1, size - 1
     while place & 1:
         place, last = place >> 1, last >> 1
     old_value = new_value = nodes[0]
     for sibling in nodes[1:]:
         if last == 0:
-            return False
+            return None
         if place & 1 or place == last:
             old_value, new_value = node_hash(sibling, old_value), node_hash(sibling, new_value)
             while not place & 1 and place:
@@ -185,7 +195,15 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, root: bytes, p
         else:
             new_value = node_hash(new_value, sibling)
         place, last = place >> 1, last >> 1
-    return last == 0 and old_value == old_root and new_value == root
+    return old_value if last == 0 and new_value == root else None
+
+
+def full_tree(leaf: bytes, index: int, path: Sequence[bytes]) -> bytes:
+    """The root of the first `index + 1` leaves, a power of two of them, out of the inclusion path of the last one."""
+    value = leaf
+    for sibling in path[: (index + 1).bit_length() - 1]:
+        value = node_hash(sibling, value)
+    return value
 
 
 def _places(start: int, end: int) -> list[Place]:

@@ -20,7 +20,7 @@ from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.scenario import Scenario
-from orchestrator.gateway.client import Answers, GatewayClient, SignedHead
+from orchestrator.gateway.client import Answers, GatewayClient
 from orchestrator.ledger.follower import Follower
 from orchestrator.ledger.poster import Poster
 from orchestrator.pipeline.context import Context, Definitions, Pace
@@ -29,6 +29,7 @@ from orchestrator.pipeline.worker import Worker
 from orchestrator.protocol.answer import AnswerEnvelope, build_answer
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.keyset import SigningAccount
+from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.querylog import LogTree
 from orchestrator.protocol.question import Question
