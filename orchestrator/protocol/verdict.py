@@ -89,6 +89,13 @@ class OfficerDecision(WireModel):
     decision: str
 
 
+class SecondOfficer(WireModel):
+    """The second officer's certificate and word, both compact JWS (`protocol/countersign.py`)."""
+
+    certificate: str
+    countersign: str
+
+
 class Verdict(WireModel):
     """One approver's outcome for one sequence number of a case."""
 
@@ -119,6 +126,8 @@ class Verdict(WireModel):
     engine: Text
     """Rules engine and version."""
     officer: OfficerDecision | None
+    second: SecondOfficer | None = None
+    """Who countersigned the officer's decision, where the scenario wants a second officer."""
     iat: Seconds
 
     @model_validator(mode="after")
@@ -127,6 +136,8 @@ class Verdict(WireModel):
             raise ValueError("mandates must be named, each once")
         if not distinct(answer.question for answer in self.answers):
             raise ValueError("a question is answered twice")
+        if self.second is not None and self.officer is None:
+            raise ValueError("nothing to countersign")
         return self
 
 
@@ -138,8 +149,8 @@ def sign_verdict(verdict: Verdict, key: SigningKey) -> str:
 def read_verdict(jws: str, jwk: Mapping[str, object]) -> Verdict:
     """The verdict in `jws`, signed by the evidence key `jwk` of the seat in its `iss`, which the caller compares.
 
-    Raises Refused("bad-signature") and Invalid for a faulty field. The officer's part is checked by
-    `officer.read_decision`.
+    Raises Refused("bad-signature") and Invalid for a faulty field. The officers' part is checked by
+    `countersign.check_officers`.
     """
     return read_model(Verdict, verify_jws(jws, typ=TYP, jwk=jwk), code="bad-verdict")
 
