@@ -1,7 +1,8 @@
 """`make check`, `make test`, `make test-anvil`, `make nightly`: runs what proves the tree right, and says what failed.
 
-The unit tests and the static checks run side by side, a check printing only when it fails; the other test runs go one
-after the other with their output as it comes, so that their closing lines can be read.
+The unit tests and the static checks run side by side, a check printing only when it fails. Then the contracts are tried
+beside the integration tests, of which the ones compute and the others mostly wait, and last the acceptance tests alone,
+since they have a whole city of processes. What runs beside something else prints its output when it is through.
 """
 
 from __future__ import annotations
@@ -88,15 +89,10 @@ def unit_tests(kind: str) -> list[Run]:
     ]
 
 
-def system_tests() -> list[Run]:
-    """The contracts on ape's own provider and for all inputs, integration and acceptance."""
+def component_tests() -> list[list[Run]]:
+    """Two lists to go through side by side: the contracts on ape's own provider and for all inputs, and integration."""
     quick = [symbolic_checks(*(f"check_{name}" for name in QUICK_SYMBOLIC))] if FORGE is not None else []
-    return [
-        contract_tests("test"),
-        *quick,
-        Run("integration", (*PYTEST, "tests/integration")),
-        Run("acceptance", (*PYTEST, "tests/acceptance")),
-    ]
+    return [[contract_tests("test"), *quick], [Run("integration", (*PYTEST, "tests/integration"))]]
 
 
 def contract_tests(provider: str) -> Run:
@@ -148,6 +144,16 @@ def quiet(run: Run) -> Outcome:
     return Outcome(run, done.returncode == 0, time.monotonic() - began, done.stdout + done.stderr)
 
 
+def told(runs: Sequence[Run]) -> list[Outcome]:
+    """Runs commands one after the other and prints the output of each when it is through."""
+    outcomes = []
+    for run in runs:
+        outcome = quiet(run)
+        print(f"── {run.name}  {outcome.seconds:.0f} s\n{outcome.output}", flush=True)
+        outcomes.append(outcome)
+    return outcomes
+
+
 def loud(run: Run) -> Outcome:
     """Runs a command with its output on ours."""
     print(f"── {run.name}", flush=True)
@@ -183,10 +189,13 @@ def main(arguments: Sequence[str]) -> int:
         if not outcome.passed:
             print("\n".join(f"    {line}" for line in outcome.output.strip().splitlines()[-60:]))
     for outcome in tested:
-        print(f"── {outcome.run.name}\n{outcome.output}", flush=True)
+        print(f"── {outcome.run.name}  {outcome.seconds:.0f} s\n{outcome.output}", flush=True)
     outcomes = done
     if arguments[0] == "test":
-        outcomes += [loud(run) for run in system_tests()]
+        print("… 合约测试与集成测试 · contracts and integration", flush=True)
+        with ThreadPoolExecutor() as pool:
+            outcomes += [outcome for lane in pool.map(told, component_tests()) for outcome in lane]
+        outcomes.append(loud(Run("acceptance", (*PYTEST, "tests/acceptance"))))
     failed = [outcome.run.name for outcome in outcomes if not outcome.passed]
     print(f"{'✗ 未通过 · failed: ' + ', '.join(failed) if failed else '✓ 全部通过 · all passed'}", end="")
     print(f"  {time.monotonic() - began:.0f} s")
