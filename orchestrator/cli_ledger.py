@@ -7,7 +7,6 @@ answer about them.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -21,6 +20,7 @@ from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.merkle import Leaf
+from orchestrator.domain.suite import hash_of
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.poster import HeadPart
@@ -101,7 +101,7 @@ def dossier(
     """授权书、应答、意见、证照等是否在案卷中 · whether mandates, answers, verdicts, a credential are in a case's dossier."""
     case, leaves = _read_dossier(file)
     if document is not None:
-        content = hashlib.sha256(document.read_bytes().strip()).digest()
+        content = hash_of(document.read_bytes().strip())
         leaves = [each for each in leaves if each[0].content == content]
         if not leaves:
             raise Refused(

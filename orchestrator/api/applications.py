@@ -7,7 +7,6 @@ is one too: each signed by the identity seat and chained to the first mandate.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -23,6 +22,7 @@ from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.plan import materials_due, plan
 from orchestrator.domain.situations import form_questions, plain_situation, read_situation
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
 from orchestrator.protocol.material import SealedForm, SealedMaterial
@@ -250,7 +250,7 @@ async def _once(
     """Prepares an application once for each Idempotency-Key."""
     if key is None:
         return await _prepare(state, subject, body, row, previous=previous)
-    digest = hashlib.sha256(canonical([row, body.model_dump(mode="json")])).digest()
+    digest = hash_of(canonical([row, body.model_dump(mode="json")]))
     async with state.context.pool.connection() as connection:
         kept = await applications.begin_idempotent(connection, subject, key, digest)
     if kept is not None:

@@ -12,9 +12,10 @@ from typing import Final
 
 import orjson
 
-from orchestrator.domain.canonical import canonical, sha256
+from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.suite import hash_of
 
 ZH: Final = "zh-CN"
 EN: Final = "en"
@@ -68,7 +69,7 @@ def type_document(scenario: Scenario) -> bytes:
 
 def integrity(document: bytes) -> str:
     """`sha256-…` of a document (W3C Subresource Integrity)."""
-    return "sha256-" + base64.b64encode(sha256(document)).decode()
+    return "sha256-" + base64.b64encode(hash_of(document)).decode()
 
 
 class CredentialType:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import Field, model_validator
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.cells import Input
 from orchestrator.domain.decision_table import compile_tables, read_table
 from orchestrator.domain.errors import Invalid
@@ -34,6 +34,7 @@ from orchestrator.domain.scenario_parts import (
     Step,
     Subject,
 )
+from orchestrator.domain.suite import hash_of
 from orchestrator.domain.texts import Part, Text, join, split
 
 
@@ -121,12 +122,12 @@ class Scenario(Draft):
     @cached_property
     def version(self) -> str:
         """`0x…` SHA-256 of the canonical definition."""
-        return to_hex(sha256(canonical(self.definition())))
+        return to_hex(hash_of(canonical(self.definition())))
 
     @cached_property
     def texts_hash(self) -> str:
         """`0x…` SHA-256 of the canonical texts."""
-        return to_hex(sha256(canonical(self.texts())))
+        return to_hex(hash_of(canonical(self.texts())))
 
     def parameter(self, name: str, day: date) -> Any:
         """The value that a parameter has on a day. Raises Invalid when it has none yet."""

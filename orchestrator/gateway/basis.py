@@ -7,7 +7,6 @@ sealed predicate was. The salts come from a secret of each request, sealed to th
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from typing import Any, Final
 import orjson
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of, hasher
 from orchestrator.gateway.casefile import CaseFile, OpenCase
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.answer import AnswerEnvelope
@@ -61,7 +61,7 @@ class Salts:
         """The salted hash of every input. Raises Refused("cannot-open") for a secret that was not sealed to this seat."""
         if sealed not in self.opened:
             self.opened[sealed] = unseal(self.seat.keys.sealing, sealed, info=basis_info(self.seat.number))
-        start = hashlib.sha256(b"lianban.inputs.v1\0" + self.opened[sealed] + f"{case}\0{sequence}\0".encode())
+        start = hasher(b"lianban.inputs.v1\0" + self.opened[sealed] + f"{case}\0{sequence}\0".encode())
         found = {}
         for name, text in inputs.items():
             each = start.copy()
@@ -73,7 +73,7 @@ class Salts:
 def inputs_hash(commitments: Mapping[str, str]) -> str:
     """What a verdict signs of the rules' inputs: SHA-256 of the canonical JSON of their salted hashes by name."""
     # Hashes under ASCII names: here orjson's sorted form is RFC 8785's, at a tenth of its cost.
-    return to_hex(sha256(orjson.dumps(dict(commitments), option=orjson.OPT_SORT_KEYS)))
+    return to_hex(hash_of(orjson.dumps(dict(commitments), option=orjson.OPT_SORT_KEYS)))
 
 
 def trimmed(file: CaseFile, seat: int) -> CaseFile:

@@ -16,8 +16,9 @@ from typing import Any, Final, Self
 import httpx
 import orjson
 
-from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
 from orchestrator.protocol.loghead import SignedHead
@@ -165,7 +166,7 @@ class GatewayClient:
 
     async def send(self, seat: SeatView, path: str, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A signed request of `kind` with a body, and what the gateway answers."""
-        request = self._sign(seat, kind, body=to_hex(sha256(canonical(body))))
+        request = self._sign(seat, kind, body=to_hex(hash_of(canonical(body))))
         return await self._send(seat, path, {"request": request, "body": body})
 
     async def _ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:

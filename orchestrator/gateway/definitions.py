@@ -14,10 +14,11 @@ import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway import proposals
 from orchestrator.gateway.adapter import Adapter, SqlEvidence
 from orchestrator.gateway.requests import SignedBody, read_signed
@@ -232,7 +233,7 @@ async def keep(
             detail_en=f"a scenario document has at most {MOST_BYTES} bytes",
             code="too-large",
         )
-    if version is not None and to_hex(sha256(document)) != version:
+    if version is not None and to_hex(hash_of(document)) != version:
         raise Invalid(
             field="definition",
             detail="定义文件与版本号(SHA-256)不符",
@@ -242,7 +243,7 @@ async def keep(
         )
     # Parsed from its bytes: what is kept is what will be read again.
     scenario = Scenario.from_documents(orjson.loads(document), orjson.loads(words))
-    await seat.store.keep_definition(sha256(document), document, sha256(words), words, room=room)
+    await seat.store.keep_definition(hash_of(document), document, hash_of(words), words, room=room)
     seat.scenarios.add(scenario, scenario.version)
     return scenario
 

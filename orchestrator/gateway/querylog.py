@@ -15,8 +15,9 @@ import psycopg
 from fastapi import APIRouter
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Diverged, Invalid
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import NONCE, Store, StoredMandate, replayed, store_down
 from orchestrator.protocol.loghead import sign_statement
@@ -99,7 +100,7 @@ async def append(store: Store, asked: Asked) -> Logged:
     Raises Refused (code `replayed`) for a batch that came before, Unavailable (code `store-down`).
     """
     ids = [bytes.fromhex(question[2:]) for question, _ in asked.questions]
-    batch = sha256(asked.jws.encode("ascii"))
+    batch = hash_of(asked.jws.encode("ascii"))
     try:
         async with store.pool.connection() as connection, connection.cursor(binary=True) as cursor:
             await cursor.execute(NONCE, [asked.asker, asked.jti, asked.expires_at])

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.domain.vocabulary import Words
 from orchestrator.gateway.basis import Basis, Salts, basis_of, inputs_hash
 from orchestrator.gateway.casefile import OpenCase, assemble, mandates_of, take
@@ -171,7 +172,7 @@ async def replay(
             changes={},
             case=None,
         )
-    version = to_hex(sha256(canonical(opened.scenario.definition())))
+    version = to_hex(hash_of(canonical(opened.scenario.definition())))
     if version != verdict.version:
         different.append(Difference(what="rules", name="rules", signed=verdict.version, now=version))
     tables, traits = rules.of(opened)

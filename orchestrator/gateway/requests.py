@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.ports import ChainView, SeatView
 from orchestrator.protocol.question import issuer_of, read_request
@@ -69,6 +70,6 @@ async def read_signed(
 def _hash(body: dict[str, Any]) -> str | None:
     """The hash of a body; None for numbers that canonical JSON cannot say exactly."""
     try:
-        return to_hex(sha256(canonical(body)))
+        return to_hex(hash_of(canonical(body)))
     except ValueError:
         return None

@@ -13,10 +13,11 @@ from psycopg.types.json import Jsonb
 from pydantic import Field, field_validator
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import from_hex, sha256, to_hex
+from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.dossier import Dossier
 from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.casefile import mandates_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.requests import SignedBody, read_signed
@@ -277,7 +278,7 @@ def _needed(case: SheetCase, mandates: Sequence[Mandate], verdicts: Sequence[Ver
 async def _issued(case: str, seat: Seat) -> list[str]:
     """The hash of the credential that this seat issued for a case, if it did."""
     rows = await seat.store.rows("select jwt from credential where case_id = %s", [case])
-    return [to_hex(sha256(str(row["jwt"]).encode())) for row in rows]
+    return [to_hex(hash_of(str(row["jwt"]).encode())) for row in rows]
 
 
 def _incomplete(lacking: str) -> Refused:

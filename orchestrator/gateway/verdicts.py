@@ -14,8 +14,9 @@ from fastapi import APIRouter, Request, Response
 from psycopg.types.json import Jsonb
 from pydantic import Field
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.basis import Salts, basis_row, inputs_hash
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.mandates import MandateReader
@@ -328,7 +329,7 @@ async def _sign(
 
 
 def _rests_on(each: Judged, salted: Mapping[str, str]) -> str:
-    return to_hex(sha256(canonical([inputs_hash(salted), _basis(each)])))
+    return to_hex(hash_of(canonical([inputs_hash(salted), _basis(each)])))
 
 
 def _basis(each: Judged) -> list[Any]:

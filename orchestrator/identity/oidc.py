@@ -9,7 +9,6 @@ token.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -20,6 +19,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.suite import hash_of, mac
 from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.jose import SigningKey, peek_jws, sign_jws, verify_jws
 from orchestrator.protocol.ports import ChainView
@@ -184,7 +184,7 @@ def check_request(form: Mapping[str, str], client: Client) -> AuthorizationReque
 
 def challenge_of(verifier: str) -> str:
     """The S256 challenge of a PKCE verifier."""
-    return b64(hashlib.sha256(verifier.encode()).digest())
+    return b64(hash_of(verifier.encode()))
 
 
 def verifier_fits(verifier: str, challenge: str) -> bool:
@@ -195,7 +195,7 @@ def verifier_fits(verifier: str, challenge: str) -> bool:
 def pairwise_subject(secret: bytes, client: str, account: str) -> str:
     """The name under which `client`, and nobody else, knows the account. Says nothing about the citizen number."""
     message = b"lianban.pairwise.v1\0" + client.encode() + b"\0" + account.encode()
-    return b64(hmac.new(secret, message, hashlib.sha256).digest())
+    return b64(mac(secret, message))
 
 
 def id_token(*, issuer: str, subject: str, client: str, nonce: str, auth_time: int, now: int, key: SigningKey) -> str:

@@ -5,7 +5,6 @@ The seat holds the identity key and nothing else of its department: records and 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from typing import Any, Final
 
 import orjson
 
-from orchestrator.domain.canonical import b64, canonical, sha256, to_hex
+from orchestrator.domain.canonical import b64, canonical, to_hex
 from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.suite import hash_of, mac
 from orchestrator.identity.face import FaceCheck
 from orchestrator.identity.flow import Flow, MandateRequest, Step
 from orchestrator.identity.mandates import Place
@@ -82,7 +82,7 @@ class IdentitySeat:
         unless that version was published on chain.
         """
         scenario = Scenario.from_documents(definition, texts)
-        if to_hex(sha256(canonical(definition))) != version:
+        if to_hex(hash_of(canonical(definition))) != version:
             raise Invalid(
                 field="version",
                 detail="定义与版本号不符",
@@ -157,7 +157,7 @@ class IdentitySeat:
         return self._mac("link", f"{flow.id}\0{flow.round}\0{number}")
 
     def _mac(self, name: str, message: str) -> str:
-        return b64(hmac.new(self.secrets[name], message.encode(), hashlib.sha256).digest())
+        return b64(mac(self.secrets[name], message.encode()))
 
 
 async def open_identity_seat(

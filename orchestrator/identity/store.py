@@ -7,7 +7,6 @@ expired, then it is gone; `mandate` remembers only who may amend or withdraw whi
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator.database import Pool
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.identity.accounts import (
     DEVELOPMENT_PASSCODE,
     LOCK_SECONDS,
@@ -383,7 +383,7 @@ def superseded() -> Refused:
 
 def _digest(token: str) -> bytes:
     """What is kept of a bearer token: a reader of the database cannot use it."""
-    return hashlib.sha256(token.encode()).digest()
+    return hash_of(token.encode())
 
 
 def _time(seconds: int) -> datetime:

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.canonical import canonical, sha256
+from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, LianbanError, Unavailable
+from orchestrator.domain.suite import hash_of
 from orchestrator.ledger.artifacts import ARTIFACTS, CONTRACTS
 
 SOLC_VERSION = "0.8.37"
@@ -65,7 +66,7 @@ def compile_files(*paths: str) -> dict[str, dict[str, Any]]:
     """
     document = {"language": "Solidity", "sources": _sources(paths), "settings": SETTINGS}
     asked = canonical([SOLC_VERSION, document, list(paths)])
-    kept = ROOT / ".cache" / "solc" / f"{sha256(asked).hex()}.json"
+    kept = ROOT / ".cache" / "solc" / f"{hash_of(asked).hex()}.json"
     if kept.exists():
         there: dict[str, dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
         return there

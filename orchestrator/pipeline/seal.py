@@ -14,11 +14,12 @@ from typing import Any
 import structlog
 
 from orchestrator.database import Row
-from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.credential_type import CredentialType, integrity
 from orchestrator.domain.dossier import Dossier, leaf_payload, new_leaf
 from orchestrator.domain.errors import LianbanError
+from orchestrator.domain.suite import hash_of
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.decide import case_files
 from orchestrator.protocol.jose import jws_hash, peek_jws
@@ -206,7 +207,7 @@ async def _close_dossiers(context: Context, sealings: list[Sealing]) -> None:
             ]
             contents += [(f"material:{row['id']}", str(row["hash"])) for row in pushed[each.case.id]]
             if each.status == Status.APPROVED:
-                contents.append(("credential", to_hex(sha256(str(credentials[each.case.id]["jwt"]).encode()))))
+                contents.append(("credential", to_hex(hash_of(str(credentials[each.case.id]["jwt"]).encode()))))
             if each.case.revocation and each.status == Status.REVOKED:
                 contents.append(("revocation", jws_hash(each.case.revocation)))
             rows += [

@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, Self
 import orjson
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from orchestrator.domain.canonical import sha256, to_hex, unb64
+from orchestrator.domain.canonical import to_hex, unb64
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.jose import SigningKey, jws_hash
 from orchestrator.protocol.loghead import SignedHead
@@ -260,7 +261,7 @@ def _unsealed(envelope: AnswerEnvelope, private: SealingKey, seat: int, known: l
 
 
 def _blob_hash(blob: str) -> str:
-    return to_hex(sha256(unb64(blob)))
+    return to_hex(hash_of(unb64(blob)))
 
 
 def _bad_envelope() -> Refused:

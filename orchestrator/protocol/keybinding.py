@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator.domain.canonical import b64, sha256
+from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.jose import SigningKey, lowered, peek_jws, sign_jws, verify_signature
 from orchestrator.protocol.wire import Seconds, Text, WireModel, read_model
@@ -74,7 +75,7 @@ def read_binding(shown: Presentation, jwk: Mapping[str, Any]) -> KeyBinding:
 
 
 def _hash(shown: Presentation) -> str:
-    return b64(sha256(shown.bound_part().encode("ascii")))
+    return b64(hash_of(shown.bound_part().encode("ascii")))
 
 
 def _bad_binding(detail: str, detail_en: str) -> Refused:

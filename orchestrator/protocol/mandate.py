@@ -16,8 +16,9 @@ from typing import Any, Final, Literal, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.domain.canonical import b64, canonical, from_hex, sha256, tagged, to_hex, unb64
+from orchestrator.domain.canonical import b64, canonical, from_hex, tagged, to_hex, unb64
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey, jws_hash, sign_jws, verify_jws
 from orchestrator.protocol.sealing import SUBJECT_PADDING, SealingKey, check_sealing_jwk, seal, subject_info, unseal
 from orchestrator.protocol.wire import (
@@ -260,7 +261,7 @@ def subject_commitment(salt: bytes, type: str, id: str) -> str:
     """
     if len(salt) != 32 or "\0" in type:
         raise ValueError("a commitment needs 32 bytes of salt and a type without zero bytes")
-    return to_hex(sha256(b"lianban.subject.v1\0" + salt + type.encode() + b"\0" + id.encode()))
+    return to_hex(hash_of(b"lianban.subject.v1\0" + salt + type.encode() + b"\0" + id.encode()))
 
 
 def salted_hash(salt: bytes, obj: Any) -> str:
@@ -270,7 +271,7 @@ def salted_hash(salt: bytes, obj: Any) -> str:
     """
     if len(salt) != 32:
         raise ValueError("a salt has 32 bytes")
-    return to_hex(sha256(b"lianban.object.v1\0" + salt + canonical(obj)))
+    return to_hex(hash_of(b"lianban.object.v1\0" + salt + canonical(obj)))
 
 
 def seal_subject(subject: Subject, public_jwk: Mapping[str, Any], *, jti: str, role: str, index: int, seat: int) -> str:

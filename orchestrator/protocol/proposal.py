@@ -11,7 +11,8 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.sheet import Binding
 from orchestrator.protocol.wire import Address, BindingNumber, Hex32, Listed, Name, SeatNumber, WireModel
 
@@ -80,7 +81,7 @@ class Proposal(WireModel):
     @property
     def hash(self) -> str:
         """`0x…` SHA-256 of the canonical document."""
-        return to_hex(sha256(canonical(self.document())))
+        return to_hex(hash_of(canonical(self.document())))
 
     @property
     def roles(self) -> frozenset[Role]:

@@ -8,18 +8,18 @@ O(log n) for each leaf.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.domain.canonical import canonical
+from orchestrator.domain.suite import hash_of
 
 Place = tuple[int, int]
 """Level (0 = leaves) and index of a complete subtree."""
 Nodes = Mapping[Place, bytes]
 
-EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
+EMPTY_ROOT: Final = hash_of(b"")
 """Root of the empty log."""
 MAX_SIZE: Final = 1 << 48
 """The ledger takes no head of this size or beyond."""
@@ -45,12 +45,12 @@ def entry(batch: str, question: str, attempt: int) -> bytes:
 
 def leaf_hash(data: bytes) -> bytes:
     """SHA-256 of 00 and the entry."""
-    return hashlib.sha256(b"\x00" + data).digest()
+    return hash_of(b"\x00" + data)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256 of 01 and both children."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return hash_of(b"\x01" + left + right)
 
 
 class LogTree:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from orchestrator.domain.canonical import from_hex, sha256, tagged, to_hex
+from orchestrator.domain.canonical import from_hex, tagged, to_hex
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey, peek_jws, sign_jws, verify_jws
 from orchestrator.protocol.wire import check_period, faulty, is_int, new_jti, seat_number, seat_ref
 
@@ -196,4 +197,4 @@ def _ids(payload: Mapping[str, Any]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _sha256_of(text: str) -> bytes:
-    return sha256(text.encode())
+    return hash_of(text.encode())

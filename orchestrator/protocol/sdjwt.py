@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import orjson
 
-from orchestrator.domain.canonical import b64, sha256, unb64
+from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
 
 _SALT_BYTES: Final = 16
@@ -59,7 +60,7 @@ def sign_with(payload: Mapping[str, Any], disclosures: Mapping[str, str], *, typ
 
 def digest(disclosure: str) -> str:
     """base64url of the SHA-256 over the disclosure's characters."""
-    return b64(sha256(disclosure.encode("ascii")))
+    return b64(hash_of(disclosure.encode("ascii")))
 
 
 def read(

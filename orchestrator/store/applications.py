@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator.database import Row
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.store.cases import Connection
 
 SESSION_HOURS = 12
@@ -19,7 +19,7 @@ SESSION_HOURS = 12
 
 def token_hash(token: str) -> bytes:
     """What is stored of a bearer token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hash_of(token.encode())
 
 
 async def open_session(connection: Connection, subject: str, *, now: datetime) -> str:

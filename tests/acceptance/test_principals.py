@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from orchestrator.demo.applicant import ProblemError
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey, sign_jws
 from orchestrator.protocol.keyset import load_seat_keys
 from orchestrator.protocol.question import sign_request
@@ -162,7 +163,7 @@ async def test_gateway__other_seats_and_strangers__sign_nothing(world: World) ->
     body: dict[str, Any] = {"cases": []}
 
     async def asked(iss: int, key: SigningKey) -> httpx.Response:
-        request = sign_request({"body": to_hex(sha256(canonical(body)))}, "verdicts", key=key, iss=iss, aud=CULTURE)
+        request = sign_request({"body": to_hex(hash_of(canonical(body)))}, "verdicts", key=key, iss=iss, aud=CULTURE)
         return await world.http.post(f"{culture.keyset.endpoint}/verdicts", json={"request": request, "body": body})
 
     operator = load_seat_keys(settings.keys_dir / settings.operator, settings.passphrase(), {"request"}).request

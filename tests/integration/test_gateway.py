@@ -14,8 +14,9 @@ import pytest
 import uvicorn
 
 from orchestrator.devnet.ports import free_port
-from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.errors import Invalid, Refused, Unavailable
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.server import create_app
 from orchestrator.protocol.answer import read_answer
@@ -238,7 +239,7 @@ async def test_definitions__put__kept_under_their_hash(consortium: Consortium, g
         assert response.json() == {"version": version, "texts": consortium.scenario.texts_hash}
         assert (await http.put(url + "0x" + "11" * 32, json=body)).json()["code"] == "wrong-version"
         faulty = {"definition": {"id": "x"}, "texts": texts}
-        wrong = to_hex(sha256(canonical(faulty["definition"])))
+        wrong = to_hex(hash_of(canonical(faulty["definition"])))
         assert (await http.put(url + wrong, json=faulty)).status_code == 422
 
 
@@ -307,7 +308,7 @@ async def test_sign_publication_and_retirement__signatures_of_the_chain_key(
 async def test_signed_body__body_swapped__refused(consortium: Consortium, gateway: Gateway) -> None:
     body = {"binding": 1}
     request = sign_request(
-        {"body": to_hex(sha256(canonical(body)))},
+        {"body": to_hex(hash_of(canonical(body)))},
         "retirement",
         key=consortium.keys[OPERATOR].request,
         iss=OPERATOR,

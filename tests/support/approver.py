@@ -18,12 +18,13 @@ import httpx
 import orjson
 from fastapi import FastAPI
 
-from orchestrator.domain.canonical import b64, canonical, from_hex, sha256, to_hex
+from orchestrator.domain.canonical import b64, canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.conditions import holds
 from orchestrator.domain.merkle import DossierTree, Leaf
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.domain.situations import read_situation
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.adapter import load_adapters
 from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.desk import certify_officer
@@ -316,7 +317,7 @@ class Approvers:
         if status == Status.APPROVED:
             body = case.body(verdicts=list(verdicts))
             answer = await self.operator.credentials(self.consortium.seat(self.lead), [body])
-            contents += [("credential", to_hex(sha256(each["credential"].encode()))) for each in answer["credentials"]]
+            contents += [("credential", to_hex(hash_of(each["credential"].encode()))) for each in answer["credentials"]]
         contents = list(dict.fromkeys(contents))
         before = changes.pop("before", [])
         known = {(leaf["kind"], leaf["content"]) for leaf in before}

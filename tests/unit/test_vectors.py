@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.canonical import canonical, from_hex, keccak, sha256, tagged, to_hex, unb64
+from orchestrator.domain.canonical import canonical, from_hex, keccak, tagged, to_hex, unb64
 from orchestrator.domain.errors import Refused
 from orchestrator.domain.merkle import DossierTree, Leaf, leaf_hash, verify
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol import querylog as log
 from orchestrator.protocol import sdjwt, sheet
 from orchestrator.protocol.jose import jws_hash, thumbprint
@@ -233,7 +234,7 @@ def test_canonical__numbers_and_texts__as_stated() -> None:
     for row in vectors["texts"]:
         form = canonical(json.loads(row["text"]))
         assert form.decode() == row["canonical"]
-        assert to_hex(sha256(form)) == row["sha256"]
+        assert to_hex(hash_of(form)) == row["sha256"]
 
 
 OURS = {
@@ -243,12 +244,12 @@ OURS = {
     "question": lambda v: (question_id(v["mandate"], v["item"], v["index"], v["purpose"]), v["id"]),
     "subject": lambda v: (subject_commitment(from_hex(v["salt"]), v["type"], v["id"]), v["commitment"]),
     "object": lambda v: (salted_hash(from_hex(v["salt"]), json.loads(v["json"])), v["hash"]),
-    "version": lambda v: (to_hex(sha256(canonical(v["document"]))), v["hash"]),
-    "texts": lambda v: (to_hex(sha256(canonical(v["document"]))), v["hash"]),
+    "version": lambda v: (to_hex(hash_of(canonical(v["document"]))), v["hash"]),
+    "texts": lambda v: (to_hex(hash_of(canonical(v["document"]))), v["hash"]),
     "keyset": lambda v: (to_hex(Keyset.parse(v["json"].encode()).hash), v["hash"]),
     "thumbprint": lambda v: (thumbprint(v["jwk"]), v["thumbprint"]),
     "disclosure": lambda v: (sdjwt.digest(v["disclosure"]), v["digest"]),
-    "sealed": lambda v: (to_hex(sha256(unb64(v["blob"]))), v["hash"]),
+    "sealed": lambda v: (to_hex(hash_of(unb64(v["blob"]))), v["hash"]),
     "entry": lambda v: (
         (log.entry(v["batch"], v["question"], v["attempt"]).decode(), to_hex(log.leaf_hash(v["entry"].encode()))),
         (v["entry"], v["leaf"]),

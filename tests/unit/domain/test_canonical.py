@@ -12,7 +12,8 @@ from eth_utils.crypto import keccak as reference_keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import b64, canonical, from_hex, keccak, sha256, tagged, to_hex, unb64
+from orchestrator.domain.canonical import b64, canonical, from_hex, keccak, tagged, to_hex, unb64
+from orchestrator.domain.suite import hash_of
 
 JSON = st.recursive(
     st.none()
@@ -45,7 +46,7 @@ def test_canonical__what_json_cannot_say_exactly__refused(value: object) -> None
 @given(st.binary())
 def test_keccak_and_sha256__any_bytes__as_reference(data: bytes) -> None:
     assert keccak(data) == reference_keccak(data)
-    assert sha256(data) == hashlib.sha256(data).digest()
+    assert hash_of(data) == hashlib.sha256(data).digest()
 
 
 def test_tagged__other_tag_or_order__other_hash() -> None:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.dossier import Dossier, new_leaf
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.merkle import verify
+from orchestrator.domain.suite import hash_of
 
-ONE, TWO = to_hex(sha256(b"1")), to_hex(sha256(b"2"))
+ONE, TWO = to_hex(hash_of(b"1")), to_hex(hash_of(b"2"))
 KIND = st.sampled_from(["mandate", "situation", "form", "material:lease", "answer", "verdict", "credential"])
 ENTRIES = st.lists(st.builds(new_leaf, KIND, st.binary(min_size=32, max_size=32).map(to_hex)), min_size=1, max_size=20)
 

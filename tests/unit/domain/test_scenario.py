@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
+from orchestrator.domain.suite import hash_of
 from orchestrator.domain.texts import join
 from orchestrator.scenarios import FOLDER, load_catalogue, shipped
 
@@ -31,7 +32,7 @@ def reloaded(old: str, new: str) -> Scenario:
 
 def test_version__definition__hash_of_its_canonical_json() -> None:
     it = gallery()
-    assert it.version == to_hex(sha256(canonical(it.definition())))
+    assert it.version == to_hex(hash_of(canonical(it.definition())))
     assert re.fullmatch("0x[0-9a-f]{64}", it.texts_hash)
 
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.database import ensure_databases
-from orchestrator.domain.canonical import sha256, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Diverged, Invalid, Refused, Unavailable
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.querylog import Asked, Logged, append, read_tree, require_head
 from orchestrator.gateway.store import MIGRATIONS, Store, StoredMandate, prepare_stores, store_name
 from orchestrator.protocol.querylog import (
@@ -74,7 +75,7 @@ def some(count: int) -> list[str]:
 def check(asked: Asked, logged: Logged) -> None:
     """Every question of the batch is in the log, as the asker itself computes its leaf."""
     root = logged.tree.root()
-    batch_hash = to_hex(sha256(asked.jws.encode()))
+    batch_hash = to_hex(hash_of(asked.jws.encode()))
     for position, (question, _) in enumerate(asked.questions):
         leaf = leaf_hash(entry(batch_hash, question, logged.attempts[position]))
         path = logged.path(position)
@@ -97,7 +98,7 @@ def test_append__any_batches__equal_to_a_log_in_memory(stores: NewStore, sizes: 
             asked = batch(*some(size))
             logged = await append(store, asked)
             check(asked, logged)
-            batch_hash = to_hex(sha256(asked.jws.encode()))
+            batch_hash = to_hex(hash_of(asked.jws.encode()))
             memory.append([leaf_hash(entry(batch_hash, question, 1)) for question, _ in asked.questions])
             roots[memory.size] = memory.root()
             assert logged.tree.root() == memory.root()
@@ -220,7 +221,7 @@ async def test_read_tree__old_leaf_under_new_head__included(store: Store) -> Non
     first = await append(store, asked)
     await append(store, batch(*some(30)))
     tree = await read_tree(store, None, leaves=[3])
-    leaf = leaf_hash(entry(to_hex(sha256(asked.jws.encode())), asked.questions[3][0], first.attempts[3]))
+    leaf = leaf_hash(entry(to_hex(hash_of(asked.jws.encode())), asked.questions[3][0], first.attempts[3]))
     assert verify_inclusion(leaf, 3, 35, tree.inclusion_proof(3), tree.root())
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.canonical import canonical, from_hex, sha256, to_hex
+from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.sheets import MOST_LEAVES, REVOCATION_TYP, VALID_SECONDS
 from orchestrator.protocol.jose import jws_hash, peek_jws, sign_jws
 from orchestrator.protocol.keyset import generate_seat_keys
@@ -455,7 +456,7 @@ async def test_sheets__replayed_request__refused(gallery: Approvers) -> None:
     case, jws = await approved(gallery)
     body = {"cases": [await gallery.transition(case, Status.APPROVED, [jws])]}
     request = sign_request(
-        {"body": to_hex(sha256(canonical(body)))},
+        {"body": to_hex(hash_of(canonical(body)))},
         "sheets",
         key=gallery.consortium.keys[0].request,
         iss=0,

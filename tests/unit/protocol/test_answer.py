@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.canonical import b64, sha256, to_hex, unb64
+from orchestrator.domain.canonical import b64, to_hex, unb64
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.answer import TYP, Answer, AnswerEnvelope, build_answer, read_answer
 from orchestrator.protocol.jose import jws_hash
@@ -178,7 +179,7 @@ def test_read__signed_refusal_with_a_claim__refused() -> None:
 @pytest.mark.parametrize("plaintext", [b"{}", b"[1]", b"null", b"x", b""])
 def test_read__sealed_part_is_no_list_of_disclosures__refused(plaintext: bytes) -> None:
     blob = seal(LEAD.sealing.jwk, plaintext, info=answer_info(QUESTION.id, 1, 3), pad_to=512)
-    envelope = signed(sealed={"3": to_hex(sha256(unb64(blob)))}).model_copy(update={"sealed": {"3": blob}})
+    envelope = signed(sealed={"3": to_hex(hash_of(unb64(blob)))}).model_copy(update={"sealed": {"3": blob}})
     with pytest.raises(Refused) as caught:
         as_lead(envelope)
     assert caught.value.code == "bad-envelope"

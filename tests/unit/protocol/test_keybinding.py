@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from orchestrator.domain.canonical import b64, sha256, unb64
+from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.jose import P256_ORDER, SigningKey, sign_jws
 from orchestrator.protocol.keybinding import TYP, bind, read_binding
@@ -74,11 +75,11 @@ def test_binding__one_character_changed__never_read(data: st.DataObject) -> None
         (TYP, {"nonce": ""}),
         (TYP, {"iat": "now"}),
         (TYP, {"sd_hash": None}),
-        (TYP, {"sd_hash": b64(sha256(b"a.b.c~one~"))}),
+        (TYP, {"sd_hash": b64(hash_of(b"a.b.c~one~"))}),
     ],
 )
 def test_binding__signed_but_faulty__refused(typ: str, payload: dict[str, Any]) -> None:
-    good = {"iat": NOW, "aud": "bank", "nonce": "n", "sd_hash": b64(sha256(b"a.b.c~one~two~"))}
+    good = {"iat": NOW, "aud": "bank", "nonce": "n", "sd_hash": b64(hash_of(b"a.b.c~one~two~"))}
     assert not payload or payload.items() != good.items()
     token = sign_jws(good | payload, typ=typ, key=HOLDER)
     assert refused(Presentation(jwt="a.b.c", disclosures=SHOWN.disclosures, binding=token))
@@ -86,7 +87,7 @@ def test_binding__signed_but_faulty__refused(typ: str, payload: dict[str, Any]) 
 
 def test_binding__by_another_library_with_a_high_s_and_no_kid__read() -> None:
     key = ECKey.generate_key("P-256")
-    payload = {"iat": NOW, "aud": "bank", "nonce": "n", "sd_hash": b64(sha256(SHOWN.bound_part().encode())), "more": 1}
+    payload = {"iat": NOW, "aud": "bank", "nonce": "n", "sd_hash": b64(hash_of(SHOWN.bound_part().encode())), "more": 1}
     token = jws.serialize_compact({"alg": "ES256", "typ": TYP}, json.dumps(payload).encode(), key)
     head, _, tail = token.rpartition(".")
     signature = unb64(tail)

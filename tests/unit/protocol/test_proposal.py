@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.canonical import canonical, sha256, to_hex
+from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.officer import (
     certify,
@@ -42,7 +43,7 @@ def proposal(**changes: Any) -> Proposal:
 def test_hash__document__sha256_of_its_canonical_json() -> None:
     document = {**proposal().document()}
     assert document["seats"] == SEATS
-    assert proposal().hash == to_hex(sha256(canonical(document)))
+    assert proposal().hash == to_hex(hash_of(canonical(document)))
     assert Proposal.model_validate(document) == proposal()
 
 

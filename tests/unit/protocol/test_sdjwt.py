@@ -12,8 +12,9 @@ from sd_jwt.common import SDObj
 from sd_jwt.issuer import SDJWTIssuer
 from sd_jwt.verifier import SDJWTVerifier
 
-from orchestrator.domain.canonical import b64, sha256
+from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.jose import SigningKey, lowered, sign_jws, thumbprint
 
@@ -96,7 +97,7 @@ def test_read__disclosure_foreign_repeated_or_changed__refused() -> None:
 
 
 def signed(disclosures: list[str], **payload: object) -> str:
-    digests = [b64(sha256(d.encode())) for d in disclosures]
+    digests = [b64(hash_of(d.encode())) for d in disclosures]
     return sign_jws({"_sd_alg": "sha-256", "_sd": digests, **payload}, typ=TYP, key=KEY)
 
 
