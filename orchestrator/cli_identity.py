@@ -19,7 +19,7 @@ from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyset import load_seat_keys
-from orchestrator.scenarios import load_catalogue
+from orchestrator.scenarios import load_calendar, load_catalogue
 from orchestrator.settings import Settings, load_settings
 
 POOL_SIZE = 8
@@ -61,6 +61,7 @@ async def serve(settings: Settings, dsn: str) -> None:
             clients={client.id: client},
             face=face,
             catalogue=load_catalogue(),
+            calendar=load_calendar(),
             profile=settings.profile,
             now=lambda: int(time.time()),
         )

@@ -36,6 +36,8 @@ class Granted:
     """Pairwise: no other client knows the person by it."""
     mandate: str | None
     """The signed mandate, when one was asked for."""
+    contest: str | None = None
+    """The signed contest, when one was asked for."""
 
 
 class IdentityClient:
@@ -99,8 +101,8 @@ class IdentityClient:
             raise Refused(
                 "登录凭证无效", detail_en="the id token does not hold", code="bad-id-token", remedy="重新登录"
             )
-        mandates = [entry["mandate"] for entry in answer.get("authorization_details", []) if "mandate" in entry]
-        return Granted(subject=claims["sub"], mandate=mandates[0] if mandates else None)
+        details = (answer.get("authorization_details") or [{}])[0]
+        return Granted(subject=claims["sub"], mandate=details.get("mandate"), contest=details.get("contest"))
 
     async def put_definition(self, version: str, definition: dict[str, Any], texts: dict[str, Any]) -> None:
         """Gives the identity seat a scenario version's documents; it checks their hashes itself."""

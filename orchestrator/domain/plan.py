@@ -170,6 +170,12 @@ def _days(term: Term) -> Days:
     return Days(value=term.value, unit=term.unit)
 
 
+def correction_due(scenario: Scenario, situation: Mapping[str, Any], *, day: date, calendar: Calendar) -> date:
+    """The last day on which a department replies to a contest that was signed on `day`."""
+    days = _term(scenario.deadline.correction, situation)
+    return calendar.deadline(day, days.value, days.unit).day
+
+
 def _term(terms: tuple[Term, ...], situation: Mapping[str, Any]) -> Days:
     return next(_days(term) for term in terms if holds(term.when, situation))
 

@@ -251,6 +251,8 @@ class Deadlines(Part):
     statutory: tuple[Term, ...] = ()
     before: tuple[Term, ...] = Field(min_length=1)
     after: tuple[Term, ...] = Field(min_length=1)
+    correction: tuple[Term, ...] = Field(default=(Term(value=10, unit="working_day"),), min_length=1)
+    """How long a department has for its reply when an applicant contests a claim of its answer."""
 
 
 class Step(Part):

@@ -87,7 +87,7 @@ def _in_situation(draft: Draft, situation: dict[str, Any]) -> Iterator[Problem]:
                 "In some situation none of the evidence that replaces it is asked",
                 "核对 when / align the conditions",
             )
-    for kind in ("before", "after"):
+    for kind in ("before", "after", "correction"):
         if not any(holds(term.when, situation) for term in getattr(draft.deadline, kind)):
             yield problem(
                 ("deadline", kind), "有的情形没有期限", "Some situation has no term", "补充一项 / add a last term"

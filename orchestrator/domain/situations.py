@@ -196,7 +196,7 @@ def all_conditions(scenario: Draft) -> Iterator[tuple[tuple[str | int, ...], tup
             yield ("subjects", n, "principal"), subject.principal
     if scenario.agent.when is not None:
         yield ("agent", "when"), scenario.agent.when
-    for kind in ("statutory", "before", "after"):
+    for kind in ("statutory", "before", "after", "correction"):
         for n, term in enumerate(getattr(scenario.deadline, kind)):
             yield ("deadline", kind, n, "when"), term.when
 

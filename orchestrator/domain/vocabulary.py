@@ -143,6 +143,7 @@ _LABELS: Mapping[str, Words] = {
 _LABELS_OF: Mapping[tuple[str, str], Words] = {
     ("Claim", "name"): Words("规则中的名称", "name in rules"),
     ("Deadlines", "before"): Words("原办理期限", "before"),
+    ("Deadlines", "correction"): Words("异议答复期限", "for a reply to a contest"),
     ("Deadlines", "after"): Words("承诺办理期限", "as promised now"),
     ("Input", "material"): Words("所代替的材料", "replaces the material"),
 }

@@ -9,15 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.identity import oidc, pages
+from orchestrator.identity.contests import contest_words, due, make_contest, signed_contest
 from orchestrator.identity.face import MAX_TRIES
 from orchestrator.identity.flow import Face, Flow, Person, Step
-from orchestrator.identity.mandates import Signed, make_mandate, sign
+from orchestrator.identity.mandates import Signed, beijing_day, make_mandate, sign
 from orchestrator.identity.provider import previous_mandate, retired
 from orchestrator.identity.seat import Context, IdentitySeat, out_of_step, unknown_flow
 from orchestrator.identity.store import Code, FlowUpdate, SignedMandate
@@ -224,12 +226,16 @@ def _sign(seat: IdentitySeat, flow: Flow, context: Context, now: int) -> Signed:
     if context.request.kind == "grant" and not context.place.binding.live:
         raise retired()
     sub = seat.subject(flow.request.client, flow.person.number)
+    if context.request.contest is not None:
+        contest = make_contest(flow, context, sub=sub, now=now, calendar=seat.calendar)
+        return signed_contest(contest, seat.key)
     return sign(make_mandate(flow, context.request, context.needs, context.place, sub=sub, now=now), seat.key)
 
 
 async def _finish(seat: IdentitySeat, update: FlowUpdate, flow: Flow, signed: Signed | None) -> Redirect:
     """Ends the flow with a code; what was entered is deleted."""
     now, person, details = seat.now(), flow.person, flow.mandate
+    contested = details is not None and details.contest is not None
     if person is None:
         raise out_of_step()
     code = secrets.token_urlsafe(32)
@@ -241,12 +247,13 @@ async def _finish(seat: IdentitySeat, update: FlowUpdate, flow: Flow, signed: Si
             "sub": seat.subject(flow.request.client, person.number),
             "nonce": flow.request.nonce,
             "auth_time": person.auth_time,
-            "mandate": signed.jws if signed else None,
+            "mandate": signed.jws if signed and not contested else None,
+            "contest": signed.jws if signed and contested else None,
             "case": signed.case if signed else None,
         },
     )
     mandate = None
-    if signed is not None and details is not None:
+    if signed is not None and details is not None and details.kind != "contest":
         mandate = SignedMandate(
             hash=signed.hash,
             case_id=signed.case,
@@ -285,7 +292,12 @@ async def _step_page(seat: IdentitySeat, flow: Flow, fields: Mapping[str, str] |
         case Step.FACE:
             return pages.face_view(flow, seat.face)
         case _:
-            return pages.confirm_view(flow, context.needs, context.request)
+            contested = contest_words(context, seat.catalogue, _due(seat, context))
+            return pages.confirm_view(flow, context.needs, context.request, contested)
+
+
+def _due(seat: IdentitySeat, context: Context) -> date:
+    return due(context, date.fromisoformat(beijing_day(seat.now())), seat.calendar)
 
 
 def _declined(context: Context, items: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.identity.face import FRESH_SECONDS, MAX_TRIES
 from orchestrator.identity.oidc import AuthorizationRequest
-from orchestrator.protocol.wire import HolderJwk
+from orchestrator.protocol.contest import MOST_CLAIMS
+from orchestrator.protocol.verdict import AnswerRef
+from orchestrator.protocol.wire import HolderJwk, Name
 
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
@@ -49,11 +51,21 @@ class Form(Value):
     hash: Hex32
 
 
+class ContestRequest(Value):
+    """Which claims of which answer the person contests."""
+
+    item: Name
+    index: Annotated[int, Field(ge=0, le=255)]
+    claims: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_CLAIMS)]
+    answer: AnswerRef
+    statement: Hex32
+
+
 class MandateRequest(Value):
-    """The authorisation details of a pushed request: which mandate is wanted."""
+    """The authorisation details of a pushed request: which mandate is wanted, or which contest under it."""
 
     type: Literal["lianban-mandate"]
-    kind: Literal["grant", "amendment", "withdrawal"]
+    kind: Literal["grant", "amendment", "withdrawal", "contest"]
     binding: Annotated[int, Field(gt=0, lt=1 << 40)]
     situation: Situation
     form: Form | None = None
@@ -63,11 +75,15 @@ class MandateRequest(Value):
     """Public P-256 JWK: whoever holds the private key can show that the credential is theirs."""
     case: Hex32 | None = None
     previous: Hex32 | None = None
+    """The newest mandate of the case."""
+    contest: ContestRequest | None = None
 
     @model_validator(mode="after")
     def _chained(self) -> Self:
+        if (self.kind == "contest") != (self.contest is not None):
+            raise ValueError("a contest says what is contested, and nothing else does")
         if (self.kind == "grant") != (self.case is None) or (self.case is None) != (self.previous is None):
-            raise ValueError("a grant opens a case; an amendment or withdrawal names case and previous")
+            raise ValueError("a grant opens a case; what follows it names case and previous")
         return self
 
 
@@ -147,7 +163,7 @@ class Flow(Value):
             return Step.SIGN_IN
         if self.mandate is None:
             return None
-        if self.mandate.kind == "withdrawal":
+        if self.mandate.kind in ("withdrawal", "contest"):
             return Step.CONFIRM
         if self.subjects is None:
             return Step.SUBJECTS

@@ -72,7 +72,12 @@ def granted(needs: Needs, flow: Flow) -> tuple[Item, ...]:
 
 
 def make_mandate(flow: Flow, request: MandateRequest, needs: Needs, place: Place, *, sub: str, now: int) -> Mandate:
-    """The mandate that a finished flow stands for. A withdrawal names no subject and grants nothing."""
+    """The mandate that a finished flow stands for. A withdrawal names no subject and grants nothing.
+
+    Raises ValueError for a contest, which is no mandate (`identity/contests.py`).
+    """
+    if request.kind == "contest":
+        raise ValueError("a contest is no mandate")
     binding = place.binding
     items = () if request.kind == "withdrawal" else granted(needs, flow)
     entered = {} if request.kind == "withdrawal" else (flow.subjects or {})

@@ -67,10 +67,11 @@ class NoticeLine:
 
 def notice(needs: Needs, names: Mapping[int, Words], catalogue: Catalogue) -> tuple[NoticeLine, ...]:
     """The lines of a notice, in the definition's order. `names`: the name of each seat of the binding."""
-    return tuple(_line(needs, item, names, catalogue) for item in needs.items)
+    return tuple(notice_line(needs, item, names, catalogue) for item in needs.items)
 
 
-def _line(needs: Needs, need: Item, names: Mapping[int, Words], catalogue: Catalogue) -> NoticeLine:
+def notice_line(needs: Needs, need: Item, names: Mapping[int, Words], catalogue: Catalogue) -> NoticeLine:
+    """The line of one evidence item."""
     item = need.item
     replaced = [each.name for each in needs.materials if item.id in each.replaced_by]
     return NoticeLine(

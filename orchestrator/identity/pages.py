@@ -39,6 +39,7 @@ KINDS: Final[dict[str, Words]] = {
     "grant": {"zh": "授权办理", "en": "authorise the handling"},
     "amendment": {"zh": "变更授权", "en": "amend the authorisation"},
     "withdrawal": {"zh": "撤回申请", "en": "withdraw the application"},
+    "contest": {"zh": "对核验数据提出异议", "en": "contest what a department said for"},
 }
 
 
@@ -137,8 +138,8 @@ def face_view(flow: Flow, check: FaceCheck) -> View:
     return _view(Step.FACE, paragraphs, actions=[*actions, _OTHER_WAY, _CANCEL])
 
 
-def confirm_view(flow: Flow, needs: Needs, request: MandateRequest) -> View:
-    """The last page: signing. `binds` is what the portal says that the applicant sent, for the applicant's own client to
+def confirm_view(flow: Flow, needs: Needs, request: MandateRequest, contested: Sequence[Words] = ()) -> View:
+    """The last page: signing, with what is contested, if that is what is signed. `binds` is what the portal says that the applicant sent, for the applicant's own client to
     compare before it signs: a portal could otherwise put another form, or a key of its own, under the signature."""
     kind = request.kind
     name, words = _words(needs.scenario.name), KINDS[kind]
@@ -152,8 +153,11 @@ def confirm_view(flow: Flow, needs: Needs, request: MandateRequest) -> View:
         {
             "zh": f"您将签署:{words['zh']}“{name['zh']}”。签署日为第 0 日。",
             "en": f"You are about to {words['en']} “{name['en']}”. The day of signing is day 0.",
-        }
+        },
+        *contested,
     ]
+    if request.contest is not None:
+        binds["contest"] = request.contest.model_dump(mode="json")
     actions = [_action("confirm", "签署", "Sign")]
     if flow.face is not None:
         result = {True: ("通过", "passed"), False: ("未通过", "not passed")}[flow.face.passed]
@@ -166,7 +170,7 @@ def confirm_view(flow: Flow, needs: Needs, request: MandateRequest) -> View:
         if not flow.face.passed:
             paragraphs.append(dict(ALTERNATIVES))
             actions.append(_OTHER_WAY)
-    if kind != "withdrawal":
+    if kind not in ("withdrawal", "contest"):
         actions.append(_BACK)
         form, key = request.form.hash[2:14] if request.form else "-", binds["delivery"][:12]
         paragraphs.append(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.identity import oidc
+from orchestrator.identity.contests import check_contest
 from orchestrator.identity.flow import Flow, MandateRequest
 from orchestrator.identity.oidc import Client, OAuthError
 from orchestrator.identity.seat import IdentitySeat
@@ -63,10 +64,9 @@ async def exchange(seat: IdentitySeat, form: Mapping[str, str]) -> dict[str, Any
             key=seat.key,
         ),
     }
-    if grants["mandate"] is not None:
-        answer["authorization_details"] = [
-            {"type": oidc.DETAILS_TYPE, "mandate": grants["mandate"], "case": grants["case"]}
-        ]
+    signed = {name: grants[name] for name in ("mandate", "contest") if grants[name] is not None}
+    if signed:
+        answer["authorization_details"] = [{"type": oidc.DETAILS_TYPE, **signed, "case": grants["case"]}]
     return answer
 
 
@@ -117,9 +117,10 @@ async def _check_details(seat: IdentitySeat, flow: Flow, details: MandateRequest
         check_sealing_jwk(details.delivery)
         _, texts, _ = await seat.chain.version(binding.version)
         flow = flow.having(version=binding.version, texts=texts, jti=secrets.token_urlsafe(16))
-        await seat.context(flow)
+        context = await seat.context(flow)
         if details.previous is not None:
             await previous_mandate(seat, details)
+        check_contest(details, context.needs)
     except (Invalid, Refused) as error:
         raise _refused(error) from None
     return flow

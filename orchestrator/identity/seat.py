@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from orchestrator.domain.calendar import Calendar
 from orchestrator.domain.canonical import b64, canonical, to_hex
 from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid, Refused
@@ -69,6 +70,8 @@ class IdentitySeat:
     face: FaceCheck
     catalogue: Catalogue
     """Names of evidence and claims for the notice."""
+    calendar: Calendar
+    """Working days: until when a department replies to a contest."""
     profile: str
     now: Callable[[], int]
     """Seconds UTC."""
@@ -170,6 +173,7 @@ async def open_identity_seat(
     clients: Mapping[str, Client],
     face: FaceCheck,
     catalogue: Catalogue,
+    calendar: Calendar,
     profile: str,
     now: Callable[[], int],
 ) -> IdentitySeat:
@@ -183,6 +187,7 @@ async def open_identity_seat(
         clients=clients,
         face=face,
         catalogue=catalogue,
+        calendar=calendar,
         profile=profile,
         now=now,
         secrets={name: await store.secret(name) for name in ("pairwise", "form", "link")},

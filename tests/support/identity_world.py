@@ -34,7 +34,7 @@ from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys
 from orchestrator.protocol.mandate import Mandate
 from orchestrator.protocol.ports import BindingView
 from orchestrator.protocol.sealing import SealingKey
-from orchestrator.scenarios import load_catalogue, read_data, shipped
+from orchestrator.scenarios import load_calendar, load_catalogue, read_data, shipped
 from tests.support.chain import MemoryChain
 
 IDENTITY, OPERATOR = 2, 0
@@ -158,6 +158,7 @@ async def running(
             clients={operator: Client(id=operator, seat=OPERATOR, redirect_uris=(REDIRECT,))},
             face=DevelopmentFaceCheck("devnet"),
             catalogue=CATALOGUE,
+            calendar=load_calendar(),
             profile="devnet",
             now=clock,
         )
