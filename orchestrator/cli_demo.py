@@ -95,11 +95,12 @@ async def _walk(cluster: Cluster, applicants: list[DemoApplicant], done: Any) ->
         open_runtime(cluster.settings) as runtime,
         httpx.AsyncClient(timeout=60, trust_env=False) as http,
     ):
-        officers = await certified_officers(cluster.settings, runtime, http)
+        officers = await certified_officers(cluster.settings, runtime, http, login="demo")
+        seconds = await certified_officers(cluster.settings, runtime, http, login="demo-second")
         view = runtime.context.view
         names = {seat.number: seat.keyset.id for seat in await view.seats()}
         approvers = {each.number: [names[seat] for seat in each.approvers] for each in await view.bindings()}
-        walked = await Walker(cluster, officers, approvers).all(applicants, done)
+        walked = await Walker(cluster, officers, seconds, approvers).all(applicants, done)
         statuses = await view.statuses([each.case for each in walked])
         on_chain = {each.case: int(status) for each, (status, _, _) in zip(walked, statuses, strict=True)}
         chain = {
@@ -122,8 +123,11 @@ async def _story(cluster: Cluster, runtime: Runtime, http: httpx.AsyncClient, wa
     return walked, *parts
 
 
-async def certified_officers(settings: Settings, runtime: Runtime, http: httpx.AsyncClient) -> dict[str, OfficerClient]:
-    """One officer for every department that approves: a key of their own, certified by the department."""
+async def certified_officers(
+    settings: Settings, runtime: Runtime, http: httpx.AsyncClient, *, login: str
+) -> dict[str, OfficerClient]:
+    """One officer for every department that approves: a key of their own, certified by the department under a login that
+    begins with `login`."""
     view = runtime.context.view
     approvers = sorted({seat for binding in await view.bindings() for seat in binding.approvers})
     files = {path.stem: path for path in department_files()}
@@ -134,7 +138,7 @@ async def certified_officers(settings: Settings, runtime: Runtime, http: httpx.A
         seat = await open_seat(settings, view, keyset.id, stores[keyset.id], files)
         key = SigningKey.generate()
         await seat.store.open()
-        certificate = await certify_officer(seat, key.jwk, f"demo-{keyset.id}", days=1)
+        certificate = await certify_officer(seat, key.jwk, f"{login}-{keyset.id}", days=1)
         await seat.store.close()
         found[keyset.id] = OfficerClient(http, endpoint=keyset.endpoint, seat=number, key=key, certificate=certificate)
     return found

@@ -20,7 +20,7 @@ from orchestrator.cli_replay import show_replay
 from orchestrator.cli_scenario import show_changes
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.vocabulary import Words
+from orchestrator.domain.vocabulary import VOCABULARY, Words
 from orchestrator.gateway.desk import certify_officer, revoke_officer
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.gateway.reading import Reading
@@ -111,10 +111,21 @@ def end(department: str, kid: str) -> None:
 def queue(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """待办件 · cases that wait for an officer."""
     rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.queue())
-    table = Table("办件 case", "场景 scenario", "拟办 proposed", "依据 rows", "进入待办 since")
+    table = Table("办件 case", "场景 scenario", "拟办 proposed", "依据 rows", "状态 state", "进入待办 since")
     for row in rows:
-        table.add_row(row["case"], row["scenario"], row["proposed"], ", ".join(row["rows"]), row["since"])
+        table.add_row(
+            row["case"], row["scenario"], row["proposed"], ", ".join(row["rows"]), _state(row), row["since"][:16]
+        )
     Console().print(table)
+
+
+def _state(row: dict[str, Any]) -> str:
+    """What a case of the queue waits for."""
+    if row["awaits"] is not None:
+        return "待复核 awaits countersign\n{officer}: {outcome}".format_map(row["awaits"])
+    if row["sent_back"] is not None:
+        return "复核退回 sent back\n{officer}: {reason}".format_map(row["sent_back"])
+    return "待决定 to be decided"
 
 
 @app.command()
@@ -141,12 +152,59 @@ def decide(
         )
 
     async def run(client: OfficerClient, _view: LedgerView) -> dict[str, Any]:
-        items = [item for item in await client.queue() if item["case"] == case]
-        if not items:
-            raise Invalid(field="case", detail="该办件不在待办中", detail_en="this case does not wait for an officer")
-        return await client.decide(items[0], cast(Outcome, outcome), reason, materials_wanted=material or ())
+        item = await _waiting(client, case)
+        return await client.decide(item, cast(Outcome, outcome), reason, materials_wanted=material or ())
+
+    done = _at_desk(key, certificate, passphrase, run)
+    typer.echo(json.dumps(done, ensure_ascii=False))
+    if done["awaits_countersign"]:
+        typer.echo("须由另一名经办人复核:lianban officer countersign · another officer has to countersign it")
+
+
+@app.command()
+def countersign(
+    case: str,
+    reason: str,
+    key: KeyFile,
+    certificate: CertificateFile,
+    passphrase: Passphrase,
+    send_back: Annotated[bool, typer.Option("--send-back", help="不同意,退回重办 · send it back instead")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="已读过,不再询问 · read already, do not ask")] = False,
+) -> None:
+    """复核另一名经办人的决定:先显示决定,确认后签名,或退回 · countersign another officer's decision, or send it back."""
+
+    async def run(client: OfficerClient, _view: LedgerView) -> dict[str, Any]:
+        item = await _waiting(client, case)
+        if item["awaits"] is None:
+            raise Invalid(
+                field="case",
+                detail="该办件没有待复核的决定",
+                detail_en="no decision on this case waits for a second officer",
+            )
+        # What is shown is read from the very document whose hash is signed.
+        said, shown = peek_jws(item["awaits"]["decision"])[1], Console(highlight=False)
+        for zh, en, value in (
+            ("决定", "decision", " ".join(VOCABULARY["outcome", said["outcome"]])),
+            ("依据", "rows", ", ".join(said["rows"])),
+            ("理由", "reason", said["reason"]),
+            ("补正", "wanted", ", ".join(item["awaits"]["materials_wanted"])),
+            ("经办", "officer", item["awaits"]["officer"]),
+        ):
+            shown.print(f"{zh} {en}  {escape(value)}")
+        question = "退回重办?/ send it back?" if send_back else "同意并签名?/ countersign it?"
+        if not yes and not typer.confirm(question):
+            raise typer.Exit(1)
+        return await client.countersign(item, "send-back" if send_back else "countersign", reason)
 
     typer.echo(json.dumps(_at_desk(key, certificate, passphrase, run), ensure_ascii=False))
+
+
+async def _waiting(client: OfficerClient, case: str) -> dict[str, Any]:
+    """The case's line in the queue. Raises Invalid."""
+    for item in await client.queue():
+        if item["case"] == case:
+            return item
+    raise Invalid(field="case", detail="该办件不在待办中", detail_en="this case does not wait for an officer")
 
 
 @app.command()

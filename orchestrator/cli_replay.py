@@ -113,6 +113,7 @@ def show_replay(told: Mapping[str, Any]) -> None:
     for each in rests["materials"]:
         line("材料", "material", f"{each['hash']} {each['id']}")
     by = " (经办人决定 by an officer)" if told["by_officer"] else ""
+    by += " (已复核 countersigned)" if told["countersigned"] else ""
     line("意见结果", "signed", outcome(told["outcome"]["signed"]) + by)
     line("再次评判", "now   ", outcome(told["outcome"]["now"]))
     if told["proposed"] not in (None, told["outcome"]["now"]):

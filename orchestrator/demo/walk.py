@@ -17,6 +17,7 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Unavailable
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.identity.client import Applicant
+from orchestrator.protocol.verdict import Outcome
 
 AT_ONCE = 8
 """Applicants who are on their way at the same time."""
@@ -70,11 +71,13 @@ class Walker:
         self,
         cluster: Cluster,
         officers: Mapping[str, OfficerClient],
+        seconds: Mapping[str, OfficerClient],
         approvers: Mapping[int, Sequence[str]],
     ) -> None:
-        """`officers` by department id; `approvers` are the departments that decide under a binding, by its number."""
+        """`officers`, and the `seconds` who countersign, by department id; `approvers` are the departments that decide under a binding, by its number."""
         self._cluster = cluster
         self._officers = officers
+        self._seconds = seconds
         self._approvers = approvers
 
     async def all(self, applicants: Sequence[DemoApplicant], done: Callable[[int], None]) -> list[Walked]:
@@ -149,11 +152,10 @@ class Walker:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             for department in self._approvers[shown["binding"]]:
-                officer = self._officers[department]
+                officer, second = self._officers[department], self._seconds[department]
                 for item in await officer.queue():
                     if item["case"] == walked.case:
-                        await officer.look(walked.case)
-                        await officer.decide(item, outcome, "经核对,同意按所列依据办理")
+                        await handle(item, officer, second, outcome)
             found = await client.case(walked.case)
             if found["sequence"] > shown["sequence"] and found["stage"] in ("waiting", "done"):
                 walked.steps.append(Status(found["status"]).name.lower())
@@ -174,3 +176,13 @@ class Walker:
             await asyncio.sleep(0.2)
         walked.faults += [f"no push: {name}" for name in walked.applicant.pushes if name not in found]
         return found
+
+
+async def handle(item: Mapping[str, Any], officer: OfficerClient, second: OfficerClient, outcome: Outcome) -> None:
+    """One officer looks at a case of the queue and decides it, or a second one countersigns what waits for that."""
+    if item["awaits"] is None:
+        await officer.look(item["case"])
+        await officer.decide(item, outcome, "经核对,同意按所列依据办理")
+    else:
+        await second.look(item["case"])
+        await second.countersign(item, "countersign", "经复核,同意")

@@ -161,7 +161,7 @@ async def _require_approved(case: OpenCase, tokens: list[str], seat: Seat, chain
     have, "provider-down" when that cannot be told.
     """
     file = case.file
-    verdicts = await verdicts_of(tokens, file.case, file.sequence, case.binding, file.mandates, chain)
+    verdicts = await verdicts_of(tokens, file.case, file.sequence, case.binding, file.mandates, chain=chain, seat=seat)
     if combine([verdict.outcome for verdict, _ in verdicts.values()]) != "approve":
         raise Refused("该办件未获准予", detail_en="the verdicts do not approve the case", code="not-approved")
     own, jws = verdicts[seat.number]

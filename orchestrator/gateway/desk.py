@@ -1,7 +1,8 @@
 """The officers' desk for cases: the only place where what is sealed to an approver is opened for a person.
 
 An officer's key is made on the officer's side and certified by the seat. Every request is signed by it, every look at a
-dossier is written down, and a decision is the officer's own signature inside the seat's verdict.
+act is written down under the seat's signature (`gateway/acts.py`), and a decision is the officer's own signature inside the
+seat's verdict; where the scenario wants a second officer, both officers' (`gateway/countersigning.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.database import Row
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
+from orchestrator.gateway.acts import record
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.requests import SignedRequest
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
@@ -54,6 +56,8 @@ class DeskRequest(BaseModel):
     """With a decision: the newest mandate of the case that the officer looked at."""
     decision: str | None = None
     """The officer's decision, a JWS of its own: it goes into the verdict."""
+    countersign: str | None = None
+    """A second officer's word on a decision, a JWS of its own: it goes into the verdict too."""
     materials_wanted: list[Name] = Field(default_factory=list)
     reason: str | None = None
     proposal: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
@@ -64,26 +68,56 @@ class DeskRequest(BaseModel):
 
 @router.post("/{department}/desk/queue")
 async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Cases that wait for an officer, oldest first, with what the rules propose. Those that have ended leave the desk."""
+    """Cases that wait for an officer, oldest first, with what the rules propose. Those that have ended leave the desk.
+
+    `awaits` is the decision that waits for a second officer's countersignature, `sent_back` why the last one did not get it.
+    """
     await officer_of(request, seat, chain, "cases")
     rows = await seat.store.rows(
         """
-        select case_id as "case", sequence, mandate, scenario, proposed, rows, materials_wanted, since from queue_item
-        where done_at is null order by since limit 200
+        select q.case_id as "case", q.sequence, q.mandate, q.scenario, q.proposed, q.rows, q.materials_wanted, q.since,
+          (select jsonb_build_object('decision', d.decision, 'certificate', d.certificate, 'at', d.at,
+                                     'materials_wanted', d.materials_wanted)
+           from decision d
+           where (d.case_id, d.sequence, d.mandate) = (q.case_id, q.sequence, q.mandate) and d.awaits) as awaits,
+          (select jsonb_build_object('second', s.second, 'at', s.at) from sent_back s
+           where (s.case_id, s.sequence, s.mandate) = (q.case_id, q.sequence, q.mandate)
+           order by s.id desc limit 1) as sent_back
+        from queue_item q where q.done_at is null order by q.since limit 200
         """
     )
     found = await asyncio.gather(*(chain.status_of(str(row["case"])) for row in rows))
     ended = [str(row["case"]) for row, (status, _, _) in zip(rows, found, strict=True) if status in ENDED]
     await leave_desk(ended, seat)
-    return {"cases": [row for row in rows if row["case"] not in ended]}
+    return {"cases": [_told(row) for row in rows if row["case"] not in ended]}
+
+
+def _told(row: Row) -> Row:
+    """A line of the queue with what officers have signed on it, in their words."""
+    awaits, back = row["awaits"], row["sent_back"]
+    if awaits is not None:
+        said = peek_jws(awaits["decision"])[1]
+        awaits = {
+            "officer": peek_jws(awaits["certificate"])[1]["sub"],
+            "outcome": said["outcome"],
+            "rows": said["rows"],
+            "reason": said["reason"],
+            "materials_wanted": awaits["materials_wanted"],
+            "decision": awaits["decision"],
+            "at": awaits["at"],
+        }
+    if back is not None:
+        officer = peek_jws(back["second"]["certificate"])[1]["sub"]
+        back = {"officer": officer, "reason": peek_jws(back["second"]["countersign"])[1]["reason"], "at": back["at"]}
+    return row | {"awaits": awaits, "sent_back": None if awaits is not None else back}
 
 
 @router.post("/{department}/desk/case")
 async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Request) -> dict[str, Any]:
     """A dossier, opened: subjects, form, materials and claims, sealed ones included. The look is written down."""
     officer, asked = await officer_of(request, seat, chain, "cases")
-    row = await _item(asked.case, seat)
-    await seat.store.rows("insert into desk_look (officer, case_id) values (%s, %s)", [officer.kid, row["case_id"]])
+    row = await item_of(asked.case, seat)
+    act = await record("look", str(row["case_id"]), officer, request.request, seat)
     case = await _open(row, seat, chain, http)
     reasons = {rule.id: rule.reason for rule in case.scenario.rules}
     return {
@@ -104,28 +138,27 @@ async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Re
             {"item": item, "index": index, "claims": answer.claims if answer else None}
             for (item, index), answer in sorted(case.answers.items())
         ],
+        "act": act,
     }
 
 
 @router.post("/{department}/desk/decisions", status_code=201)
 async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """An officer's decision; the seat signs its verdict when the case is next carried to it."""
+    """An officer's decision; the seat signs its verdict when the case is next carried to it. Where the scenario wants a second
+    officer it stays on the desk until one has countersigned it."""
     officer, asked = await officer_of(request, seat, chain, "cases")
     if asked.decision is None:
-        raise _missing("decision", "办理决定", "the signed decision")
+        raise missing("decision", "办理决定", "the signed decision")
     key = (await chain.seat(seat.number)).key_of("evidence", asked.certificate)
     decision, certificate = read_decision(asked.decision, asked.certificate, seat=seat.number, jwk=key)
-    row = await _item(decision.case, seat)
+    row = await item_of(decision.case, seat)
     if certificate.kid != officer.kid or (decision.sequence, asked.mandate) != (row["sequence"], row["mandate"]):
-        raise Refused(
-            "办件状态已变化,请刷新后再办理",
-            detail_en="the case has moved on; look at it again",
-            code="conflict",
-            remedy="重新打开办件 / open the case again",
-        )
+        raise moved_on()
     if decision.outcome == "return" and not (asked.materials_wanted or decision.rows):
-        raise _missing("materials_wanted", "需补正的内容", "what is to be supplied")
-    known = {material.id for material in (await _scenario(row, seat, chain)).materials}
+        raise missing("materials_wanted", "需补正的内容", "what is to be supplied")
+    binding = await _binding(row, chain)
+    scenario = await _scenario(binding, seat)
+    known = {material.id for material in scenario.materials}
     if not known.issuperset(asked.materials_wanted):
         raise Invalid(
             field="materials_wanted",
@@ -133,33 +166,43 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
             detail_en="this scenario has no such material",
             remedy=" / ".join(sorted(known)),
         )
+    awaits = scenario.approvers[binding.approvers.index(seat.number)] in scenario.countersign
     await seat.store.rows(
         """
         with decided as (
-            insert into decision (case_id, sequence, mandate, officer, certificate, decision, materials_wanted)
-            values (%s, %s, %s, %s, %s, %s, %s)
+            insert into decision (case_id, sequence, mandate, officer, certificate, decision, materials_wanted, awaits)
+            values (%(case)s, %(sequence)s, %(mandate)s, %(officer)s, %(certificate)s, %(decision)s, %(wanted)s, %(awaits)s)
             on conflict (case_id, sequence) do update
             set mandate = excluded.mandate, officer = excluded.officer, certificate = excluded.certificate,
-                decision = excluded.decision, materials_wanted = excluded.materials_wanted, at = now()
-            returning case_id, sequence
+                decision = excluded.decision, materials_wanted = excluded.materials_wanted, awaits = excluded.awaits,
+                second = null, at = now()
+            returning case_id, sequence, awaits
         ), left_desk as (
-            update queue_item set done_at = now() where case_id = %s
+            update queue_item set done_at = now() where case_id = %(case)s and not %(awaits)s
         )
-        insert into desk_update (case_id, sequence, operator) select case_id, sequence, %s from decided
+        insert into desk_update (case_id, sequence, operator)
+        select case_id, sequence, %(operator)s from decided where not awaits
         """,
-        [
-            decision.case,
-            decision.sequence,
-            row["mandate"],
-            officer.kid,
-            asked.certificate,
-            lowered(asked.decision),
-            Jsonb(asked.materials_wanted),
-            decision.case,
-            row["operator"],
-        ],
+        {
+            "case": decision.case,
+            "sequence": decision.sequence,
+            "mandate": row["mandate"],
+            "officer": officer.kid,
+            "certificate": asked.certificate,
+            "decision": lowered(asked.decision),
+            "wanted": Jsonb(asked.materials_wanted),
+            "awaits": awaits,
+            "operator": row["operator"],
+        },
     )
-    return {"case": decision.case, "sequence": decision.sequence, "outcome": decision.outcome}
+    act = await record("decide", decision.case, officer, request.request, seat)
+    return {
+        "case": decision.case,
+        "sequence": decision.sequence,
+        "outcome": decision.outcome,
+        "awaits_countersign": awaits,
+        "act": act,
+    }
 
 
 @router.post("/{department}/desk/revocations", status_code=201)
@@ -167,7 +210,7 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
     """An order to revoke an approval that this seat leads."""
     officer, asked = await officer_of(request, seat, chain, "cases")
     if asked.case is None or not asked.reason:
-        raise _missing("reason", "撤销理由", "the reason")
+        raise missing("reason", "撤销理由", "the reason")
     status, sequence, number = await chain.status_of(asked.case)
     binding = await chain.binding(number) if status == Status.APPROVED else None
     if binding is None or binding.approvers[0] != seat.number:
@@ -193,7 +236,8 @@ async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         [asked.case, sequence + 1, order, binding.operator],
     )
     await close_reviews(asked.case, request.request, seat)
-    return {"case": asked.case, "order": jws_hash(order), "officer": officer.sub}
+    act = await record("revoke", asked.case, officer, request.request, seat)
+    return {"case": asked.case, "order": jws_hash(order), "officer": officer.sub, "act": act}
 
 
 async def close_reviews(case: str, signed: str, seat: Seat) -> int:
@@ -263,7 +307,8 @@ async def officer_of(
     return certificate, unproven
 
 
-async def _item(case: str | None, seat: Seat) -> Row:
+async def item_of(case: str | None, seat: Seat) -> Row:
+    """A case of the desk. Raises Refused("not-found")."""
     rows = await seat.store.rows("select * from queue_item where case_id = %s and done_at is null", [case])
     if not rows:
         raise Refused("该办件不在待办中", detail_en="this case does not wait for an officer", code="not-found")
@@ -287,9 +332,8 @@ async def _binding(row: Row, chain: ChainView) -> BindingView:
     return await chain.binding(int(peek_jws(row["file"]["mandates"][-1])[1]["binding"]))
 
 
-async def _scenario(row: Row, seat: Seat, chain: ChainView) -> Scenario:
-    version = (await _binding(row, chain)).version
-    return (await seat.scenarios.of([version], seat.store))[version]
+async def _scenario(binding: BindingView, seat: Seat) -> Scenario:
+    return (await seat.scenarios.of([binding.version], seat.store))[binding.version]
 
 
 def _subjects(case: OpenCase, seat: Seat) -> dict[str, list[dict[str, Any]]]:
@@ -304,7 +348,18 @@ def _subjects(case: OpenCase, seat: Seat) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _missing(field: str, zh: str, en: str) -> Invalid:
+def moved_on() -> Refused:
+    """The officer looked at something else than what is there by now."""
+    return Refused(
+        "办件状态已变化,请刷新后再办理",
+        detail_en="the case has moved on; look at it again",
+        code="conflict",
+        remedy="重新打开办件 / open the case again",
+    )
+
+
+def missing(field: str, zh: str, en: str) -> Invalid:
+    """Something that an officer has to sign is not there."""
     return Invalid(
         field=field, detail=f"缺少{zh}", detail_en=f"{en} is missing", remedy="补充后重试 / add it and try again"
     )

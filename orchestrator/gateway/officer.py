@@ -11,6 +11,7 @@ import httpx
 
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.gateway.desk import REQUEST_TYP
+from orchestrator.protocol.countersign import Word, sign_countersign
 from orchestrator.protocol.jose import SigningKey, sign_jws
 from orchestrator.protocol.officer import sign_decision, sign_proposal_decision
 from orchestrator.protocol.verdict import Outcome
@@ -28,7 +29,8 @@ class OfficerClient:
         self._certificate = certificate
 
     async def queue(self) -> list[dict[str, Any]]:
-        """Cases that wait for an officer: {case, sequence, mandate, scenario, proposed, rows, materials_wanted, since}."""
+        """Cases that wait for an officer: {case, sequence, mandate, scenario, proposed, rows, materials_wanted, since,
+        awaits, sent_back}; `awaits` is {officer, outcome, rows, reason, materials_wanted, decision, at} or None."""
         found: list[dict[str, Any]] = (await self._post("queue", {}))["cases"]
         return found
 
@@ -59,6 +61,19 @@ class OfficerClient:
             "decisions",
             {"mandate": item["mandate"], "decision": decision, "materials_wanted": list(materials_wanted)},
         )
+
+    async def countersign(self, item: Mapping[str, Any], outcome: Word, reason: str) -> dict[str, Any]:
+        """A second officer's word on the decision that a case of the queue waits with (its `awaits`)."""
+        word = sign_countersign(
+            case=item["case"],
+            sequence=item["sequence"],
+            decision=item["awaits"]["decision"],
+            outcome=outcome,
+            reason=reason,
+            iat=int(time.time()),
+            key=self._key,
+        )
+        return await self._post("countersigns", {"case": item["case"], "countersign": word})
 
     async def replay(self, case: str) -> dict[str, Any]:
         """The case decided once more at the seat: see `gateway/replay.py: report`. The look is written down."""

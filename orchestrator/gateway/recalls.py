@@ -22,6 +22,7 @@ from orchestrator.database import Row
 from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.gateway.acts import record
 from orchestrator.gateway.desk import close_reviews, officer_of
 from orchestrator.gateway.requests import SignedBody, SignedRequest, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
@@ -249,7 +250,7 @@ async def reviews(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> di
 @router.post("/{department}/desk/reviews/close", status_code=201)
 async def close(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """An officer has looked again and lets the decision stand, with a reason; revoking it closes the review too."""
-    _, asked = await officer_of(request, seat, chain, "cases")
+    officer, asked = await officer_of(request, seat, chain, "cases")
     if not asked.reason:
         raise Refused("缺少理由", detail_en="the reason is missing", code="no-reason", remedy="写明理由 / say why")
     closed = await close_reviews(str(asked.case), request.request, seat)
@@ -260,7 +261,8 @@ async def close(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict
         "insert into desk_update (case_id, sequence, operator, upheld) values (%s, %s, %s, %s)",
         [asked.case, sequence, (await chain.binding(number)).operator, asked.reason],
     )
-    return {"case": asked.case, "closed": closed}
+    act = await record("uphold", str(asked.case), officer, request.request, seat)
+    return {"case": asked.case, "closed": closed, "act": act}
 
 
 def _bytes(value: object) -> bytes:

@@ -19,6 +19,7 @@ from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.domain.suite import hash_of
 from orchestrator.domain.vocabulary import Words
+from orchestrator.gateway.acts import record
 from orchestrator.gateway.basis import Basis, Salts, basis_of, inputs_hash
 from orchestrator.gateway.casefile import OpenCase, assemble, mandates_of, take
 from orchestrator.gateway.desk import officer_of
@@ -77,9 +78,9 @@ async def replay_at_desk(request: SignedRequest, seat: CurrentSeat, chain: Chain
     """An officer has a case decided once more: see `report`. The look is written down."""
     officer, asked = await officer_of(request, seat, chain, "cases")
     state, case = http.app.state, asked.case or ""
-    await seat.store.rows("insert into desk_look (officer, case_id) values (%s, %s)", [officer.kid, case])
+    act = await record("replay", case, officer, request.request, seat)
     found = await replay(case, seat=seat, chain=chain, reader=state.mandates, rules=state.rules)
-    return report(found, await asyncio.to_thread(load_catalogue))
+    return report(found, await asyncio.to_thread(load_catalogue)) | {"act": act}
 
 
 def report(found: Replay, catalogue: Catalogue | None) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def report(found: Replay, catalogue: Catalogue | None) -> dict[str, Any]:
         "outcome": {"signed": verdict.outcome, "now": found.outcome},
         "proposed": found.decision.proposed if found.decision else None,
         "by_officer": verdict.officer is not None,
+        "countersigned": verdict.second is not None,
         "same": not found.differences,
         "differences": [
             {"what": each.what, "name": each.name, "signed": each.signed, "now": each.now} for each in found.differences
@@ -179,7 +181,9 @@ async def replay(
     values = rule_values(opened.scenario, opened.facts())
     decision = tables.decide(verdict.role, values)
     different += _inputs(verdict, basis, decision, seat)
-    officer = None if verdict.officer is None else {**verdict.officer.model_dump(), "materials_wanted": ()}
+    second = verdict.second.model_dump() if verdict.second else None
+    decided = verdict.officer
+    officer = None if decided is None else {**decided.model_dump(), "second": second, "materials_wanted": ()}
     judged = judged_by(opened, decision, officer, own)
     different += _outcome(verdict, judged.outcome, judged.rows)
     if officer is None and judged.materials_wanted != verdict.materials_wanted:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 
 from orchestrator.gateway import (
+    countersigning,
     credentials,
     definitions,
     desk,
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     credentials.router,
     sheets.router,
     desk.router,
+    countersigning.router,
     replay.router,
     recalls.router,
     signing_desk.router,

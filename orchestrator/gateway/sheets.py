@@ -213,7 +213,9 @@ async def _check_status(
         return []
     if newest.kind == "withdrawal":
         raise _withdrawn()
-    verdicts = await verdicts_of(case.verdicts, case.case, case.sequence, binding, case.mandates, chain)
+    verdicts = await verdicts_of(
+        case.verdicts, case.case, case.sequence, binding, case.mandates, chain=chain, seat=seat
+    )
     if STATUSES[combine([verdict.outcome for verdict, _ in verdicts.values()])] != status:
         raise Refused("状态与审批意见不符", detail_en="the status is not what the verdicts say", code="wrong-status")
     if status == Status.ACCEPTED and not lead:

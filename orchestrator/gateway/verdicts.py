@@ -22,8 +22,8 @@ from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, ope
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.protocol.countersign import check_officers, read_officers
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.protocol.officer import read_decision
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.sheet import Status
 from orchestrator.protocol.verdict import (
@@ -31,6 +31,7 @@ from orchestrator.protocol.verdict import (
     Change,
     MaterialRef,
     OfficerDecision,
+    SecondOfficer,
     Verdict,
     read_verdict,
     sign_verdict,
@@ -81,6 +82,7 @@ class Judged:
     case: OpenCase
     decision: Decision
     officer: OfficerDecision | None
+    second: SecondOfficer | None
     outcome: str
     rows: tuple[str, ...]
     materials_wanted: tuple[str, ...]
@@ -141,12 +143,23 @@ async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[
 
 
 async def verdicts_of(
-    tokens: Sequence[str], case: str, sequence: int, binding: BindingView, mandates: Sequence[str], chain: ChainView
+    tokens: Sequence[str],
+    case: str,
+    sequence: int,
+    binding: BindingView,
+    mandates: Sequence[str],
+    *,
+    chain: ChainView,
+    seat: Seat,
 ) -> dict[int, tuple[Verdict, str]]:
-    """One verdict of every approver of the binding on this case, number and mandates, each signed by its seat.
+    """One verdict of every approver of the binding on this case, number and mandates, each signed by its seat and by the
+    officers that the scenario wants, as `seat` reads it.
 
-    Raises Refused("verdict-missing").
+    Raises Refused: "verdict-missing", "unknown-version", and as `check_officers`.
     """
+    scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
+    if scenario is None:
+        raise Refused("本席位没有该场景版本", detail_en="this seat lacks the version", code="unknown-version")
     found: dict[int, tuple[Verdict, str]] = {}
     hashes = tuple(jws_hash(jws) for jws in mandates)
     for number in binding.approvers:
@@ -158,6 +171,8 @@ async def verdicts_of(
                 continue
             place = (verdict.iss, verdict.case, verdict.sequence, verdict.binding, verdict.mandates)
             if place == (seat_ref(number), case, sequence, binding.number, hashes):
+                role = scenario.approvers[binding.approvers.index(number)]
+                check_officers(verdict, approver, two=role in scenario.countersign)
                 found[number] = verdict, jws
                 break
     if len(found) != len(binding.approvers):
@@ -225,7 +240,11 @@ async def _judge(
             if isinstance(result, Invalid):
                 faulty.append((case.file.case, result))
             else:
-                each = judged_by(case, result, decisions.get(case.file.case), own)
+                try:
+                    each = judged_by(case, result, decisions.get(case.file.case), own)
+                except LianbanError as error:
+                    faulty.append((case.file.case, error))
+                    continue
                 if each.outcome != "approve":
                     found = open_changes(tables, role, each.rows, values[case.file.case], known)
                     each = replace(each, changes=tuple(_change(one) for one in found))
@@ -234,8 +253,10 @@ async def _judge(
 
 
 async def _decisions(cases: Sequence[OpenCase], seat: Seat) -> dict[str, dict[str, Any]]:
-    """What officers decided of exactly these cases, sequence numbers and mandates."""
-    rows = await seat.store.rows("select * from decision where case_id = any(%s)", [[case.file.case for case in cases]])
+    """What officers decided of exactly these cases, sequence numbers and mandates, countersigned where that is wanted."""
+    rows = await seat.store.rows(
+        "select * from decision where case_id = any(%s) and not awaits", [[case.file.case for case in cases]]
+    )
     keyed = {(row["case_id"], row["sequence"], row["mandate"]): row for row in rows}
     found = {}
     for case in cases:
@@ -250,24 +271,27 @@ def _change(one: changes.Change) -> Change:
 
 
 def judged_by(case: OpenCase, decision: Decision, officer: Mapping[str, Any] | None, own: SeatView) -> Judged:
-    """What the rules say of a case, or the officer who decided it ({certificate, decision, materials_wanted}). Raises
-    Refused when that decision is not one of an officer of the seat."""
+    """What the rules say of a case, or the officer who decided it ({certificate, decision, materials_wanted, second}). Raises
+    Refused when that decision is not one of an officer of the seat, or not countersigned where the scenario wants it."""
     rows = tuple(dict.fromkeys(hit.id for hit in decision.hits))
     if officer is None:
         return Judged(
             case=case,
             decision=decision,
             officer=None,
+            second=None,
             outcome=decision.outcome,
             rows=rows,
             materials_wanted=decision.materials_wanted,
         )
-    key = own.key_of("evidence", officer["certificate"])
-    said, _ = read_decision(officer["decision"], officer["certificate"], seat=own.number, jwk=key)
+    decided = OfficerDecision(certificate=officer["certificate"], decision=officer["decision"])
+    second = SecondOfficer(**officer["second"]) if officer["second"] else None
+    said = read_officers(decided, second, own, two=case.role in case.scenario.countersign).decision
     return Judged(
         case=case,
         decision=decision,
-        officer=OfficerDecision(certificate=officer["certificate"], decision=officer["decision"]),
+        officer=decided,
+        second=second,
         outcome=said.outcome,
         rows=tuple(said.rows),
         materials_wanted=tuple(officer["materials_wanted"]),
@@ -338,6 +362,7 @@ def _basis(each: Judged) -> list[Any]:
         [jws_hash(jws) for jws in each.case.file.mandates],
         sorted(answer.hash for answer in each.case.answers.values() if answer is not None),
         each.officer.decision if each.officer else None,
+        each.second.countersign if each.second else None,
     ]
 
 
@@ -373,6 +398,7 @@ def _verdict(each: Judged, seat: Seat, inputs: str, now: int) -> Verdict:
         inputs=inputs,
         engine=ENGINE,
         officer=each.officer,
+        second=each.second,
         iat=now,
     )
 

@@ -19,7 +19,7 @@ from orchestrator.protocol.officer import (
     read_decision,
 )
 from orchestrator.protocol.ports import SeatView
-from orchestrator.protocol.verdict import Verdict
+from orchestrator.protocol.verdict import OfficerDecision, SecondOfficer, Verdict
 from orchestrator.protocol.wire import Hex32, Seconds, Sequence16, Text, WireModel, is_int, read_model
 
 TYP: Final = "lianban-countersign+jwt"
@@ -71,9 +71,7 @@ def read_countersign(
     """
     certified_by = seat.key_of("evidence", certificate)
     unproven = peek_jws(lowered(word))[1].get("iat")
-    second = read_certificate(
-        certificate, seat=seat.number, jwk=certified_by, now=unproven if is_int(unproven) else 0
-    )
+    second = read_certificate(certificate, seat=seat.number, jwk=certified_by, now=unproven if is_int(unproven) else 0)
     said = read_model(Countersign, verify_jws(lowered(word), typ=TYP, jwk=second.cnf.jwk), code="bad-countersign")
     second.require("cases")
     if said.decision != jws_hash(decision):
@@ -90,20 +88,14 @@ def read_countersign(
     return said, second
 
 
-def check_officers(verdict: Verdict, seat: SeatView, *, two: bool) -> Officers | None:
-    """The officers behind a verdict of `seat`; None when the rules decided. `two`: its scenario wants a second officer.
+def read_officers(officer: OfficerDecision, second: SecondOfficer | None, seat: SeatView, *, two: bool) -> Officers:
+    """Who decided for `seat` and, if somebody did, countersigned. `two`: a second officer is wanted.
 
-    Raises Refused: as `read_decision` and `read_countersign`, "wrong-officer" when they decided something else than the
-    verdict says, "not-countersigned"; Invalid for a faulty field.
+    Raises Refused: as `read_decision` and `read_countersign`, "not-countersigned"; Invalid for a faulty field.
     """
-    if verdict.officer is None:
-        return None
-    certificate, signed = verdict.officer.certificate, verdict.officer.decision
-    decision, first = read_decision(signed, certificate, seat=seat.number, jwk=seat.key_of("evidence", certificate))
-    place = (verdict.case, verdict.sequence, verdict.outcome, verdict.rows)
-    if (decision.case, decision.sequence, decision.outcome, decision.rows) != place:
-        raise _otherwise()
-    if verdict.second is None:
+    key = seat.key_of("evidence", officer.certificate)
+    decision, first = read_decision(officer.decision, officer.certificate, seat=seat.number, jwk=key)
+    if second is None:
         if two:
             raise Refused(
                 "该决定须由第二名经办人复核",
@@ -111,12 +103,32 @@ def check_officers(verdict: Verdict, seat: SeatView, *, two: bool) -> Officers |
                 code="not-countersigned",
             )
         return Officers(decision=decision, first=first, second=None)
-    word, second = read_countersign(
-        verdict.second.countersign, verdict.second.certificate, decision=signed, first=first, seat=seat
+    word, who = read_countersign(
+        second.countersign, second.certificate, decision=officer.decision, first=first, seat=seat
     )
-    if (word.case, word.sequence, word.outcome) != (verdict.case, verdict.sequence, "countersign"):
+    if (word.case, word.sequence, word.outcome) != (decision.case, decision.sequence, "countersign"):
         raise _otherwise()
-    return Officers(decision=decision, first=first, second=second)
+    return Officers(decision=decision, first=first, second=who)
+
+
+def check_officers(verdict: Verdict, seat: SeatView, *, two: bool) -> Officers | None:
+    """The officers behind a verdict of `seat`; None when the rules decided. `two`: its scenario wants a second officer.
+
+    Raises Refused: as `read_officers`, "wrong-officer" when they decided something else than the verdict says; Invalid for
+    a faulty field.
+    """
+    if verdict.officer is None:
+        return None
+    found = read_officers(verdict.officer, verdict.second, seat, two=two)
+    said = found.decision
+    if (said.case, said.sequence, said.outcome, said.rows) != (
+        verdict.case,
+        verdict.sequence,
+        verdict.outcome,
+        verdict.rows,
+    ):
+        raise _otherwise()
+    return found
 
 
 def _otherwise() -> Refused:

@@ -17,6 +17,7 @@ from psycopg import sql
 from orchestrator.cli_demo import certified_officers
 from orchestrator.demo.applicant import ApplicantClient
 from orchestrator.demo.applicants import DemoApplicant, demo_applicants
+from orchestrator.demo.walk import handle
 from orchestrator.devnet.cluster import Cluster, today
 from orchestrator.domain.canonical import to_hex
 from orchestrator.gateway.officer import OfficerClient
@@ -49,6 +50,8 @@ class World:
     http: httpx.AsyncClient
     officers: Mapping[str, OfficerClient]
     """By department id."""
+    seconds: Mapping[str, OfficerClient]
+    """Who countersigns, by department id."""
     demo: Mapping[str, DemoApplicant]
     """The demo's applicants by id."""
     operator: Mapping[str, str]
@@ -87,11 +90,10 @@ class World:
         """Every department with the case on its desk decides it; the case once that has settled."""
         case, end = str(shown["id"]), time.monotonic() + LONGEST
         while time.monotonic() < end:
-            for officer in self.officers.values():
+            for department, officer in self.officers.items():
                 for item in await officer.queue():
                     if item["case"] == case:
-                        await officer.look(case)
-                        await officer.decide(item, outcome, "经核对,同意按所列依据办理")
+                        await handle(item, officer, self.seconds[department], outcome)
             found = await client.case(case)
             if found["sequence"] > shown["sequence"] and found["stage"] in ("waiting", "done"):
                 return found
@@ -155,7 +157,8 @@ async def open_world(cluster: Cluster) -> AsyncIterator[World]:
             cluster=cluster,
             runtime=runtime,
             http=http,
-            officers=await certified_officers(cluster.settings, runtime, http),
+            officers=await certified_officers(cluster.settings, runtime, http, login="test"),
+            seconds=await certified_officers(cluster.settings, runtime, http, login="test-second"),
             demo={each.id: each for each in demo_applicants(today())},
             operator={"authorization": f"Bearer {staff['operator']}"},
             auditor={"authorization": f"Bearer {staff['auditor']}"},

@@ -58,9 +58,26 @@ create table decision (
   certificate text not null,
   decision text not null,
   materials_wanted jsonb not null,
+  awaits boolean not null default false,
+  second jsonb,
   at timestamptz not null default now(),
   primary key (case_id, sequence)
 );
+comment on column decision.awaits is 'It counts only once a second officer has countersigned it.';
+comment on column decision.second is '{certificate, countersign} of the second officer.';
+
+create table sent_back (
+  id bigint generated always as identity primary key,
+  case_id text not null,
+  sequence int not null,
+  mandate text not null,
+  certificate text not null,
+  decision text not null,
+  second jsonb not null,
+  at timestamptz not null default now()
+);
+create index sent_back_case on sent_back (case_id, sequence);
+comment on table sent_back is 'Decisions that a second officer did not countersign.';
 
 create table officer (
   kid text primary key,
@@ -70,13 +87,18 @@ create table officer (
   revoked_at timestamptz
 );
 
-create table desk_look (
+create table desk_act (
   id bigint generated always as identity primary key,
   officer text not null,
+  login text not null,
+  act text not null,
   case_id text not null,
+  request text not null,
+  signed text not null,
   at timestamptz not null default now()
 );
-comment on table desk_look is 'Who opened which dossier, and when.';
+create index desk_act_case on desk_act (case_id);
+comment on table desk_act is 'Who opened, decided, countersigned or undid what, and when: signed by the seat over what the officer signed.';
 
 create table desk_update (
   id bigint generated always as identity primary key,

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
+from orchestrator.gateway.acts import TYP as ACT_TYP
 from orchestrator.gateway.desk import LONGEST_REQUEST, REQUEST_TYP, certify_officer, revoke_officer
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.gateway.sheets import REVOCATION_TYP
@@ -177,9 +178,9 @@ async def test_look__case_that_waits__opened_and_written_down(gallery: Approvers
     assert claims["E05.company"]["entity_name"] == "海淀墨白画廊有限公司"  # sealed to this seat
     assert [(row["row"], bool(row["zh"] and row["en"])) for row in seen["rows"]] == [("GAL-06", True)]
     looks = await gallery.seats[gallery.lead].store.rows(
-        "select officer, case_id from desk_look where case_id = %s", [waiting.id]
+        "select officer, act, signed from desk_act where case_id = %s", [waiting.id]
     )
-    assert looks == [{"officer": officer.key.kid, "case_id": waiting.id}]
+    assert looks == [{"officer": officer.key.kid, "act": "look", "signed": seen["act"]}]
 
 
 async def test_look__case_that_does_not_wait__refused(gallery: Approvers) -> None:
@@ -226,7 +227,16 @@ async def test_queue__case_returned_or_accepted__stays(gallery: Approvers, waiti
 async def test_decide__case_that_waits__leaves_the_desk_and_is_told(gallery: Approvers, waiting: Filed) -> None:
     officer = await gallery.officer()
     decided = await officer.client.decide(await item_of(officer, waiting), "approve", "已移出")
-    assert decided == {"case": waiting.id, "sequence": 2, "outcome": "approve"}
+    act = decided.pop("act")
+    assert decided == {"case": waiting.id, "sequence": 2, "outcome": "approve", "awaits_countersign": False}
+    # Signed by the department, over what the officer signed, in the officer's login.
+    seat = gallery.seats[gallery.lead]
+    signed = verify_jws(act, typ=ACT_TYP, jwk=seat.keyset.key("evidence"))
+    (kept,) = await seat.store.rows("select officer, login, act, request from desk_act where signed = %s", [act])
+    assert (signed["act"], signed["case"], signed["request"]) == ("decide", waiting.id, jws_hash(str(kept["request"])))
+    assert signed["officer"] == {"login": "officer-17", "kid": officer.key.kid}
+    assert (kept["officer"], kept["login"], kept["act"]) == (officer.key.kid, "officer-17", "decide")
+    assert verify_jws(str(kept["request"]), typ=REQUEST_TYP, jwk=officer.key.jwk)["mandate"] == jws_hash(waiting.newest)
     assert waiting.id not in {item["case"] for item in await officer.client.queue()}
     assert await code_of(officer.client.look(waiting.id)) == "not-found"
 

@@ -125,7 +125,7 @@ async def test_replay__over_the_desk__report_in_words_and_the_look_on_record(gal
     assert change["zh"].endswith("”为是,则不适用本条")
     assert change["en"].endswith("” were yes")
     seat = gallery.seats[gallery.lead]
-    assert await seat.store.rows("select 1 from desk_look where case_id = %s", [case.id])
+    assert await seat.store.rows("select 1 from desk_act where case_id = %s", [case.id])
 
 
 async def test_replay__another_engine__named(gallery: Approvers, monkeypatch: pytest.MonkeyPatch) -> None:
