@@ -48,6 +48,7 @@ GROUPS: dict[str, Group] = {
     "portal": Group("orchestrator.cli_portal", "门户与接口 · serve the portal and its API", app="portal_app"),
     "worker": Group("orchestrator.cli_portal", "办件流水线 · one more worker", app="worker_app"),
     "ledger": Group("orchestrator.cli_ledger", "链上核验 · what the chain proves, to anybody with a node"),
+    "audit": Group("orchestrator.cli_audit", "审计查询日志 · follow a department's query log, check evidence"),
     "verify": Group("orchestrator.cli_verify", "查验证照、回执、应答 · check a credential, a receipt, an answer"),
     "credential": Group("orchestrator.cli_credential", "持证人:查看、出示、PDF · a holder's: look, present, print"),
     "principal": Group("orchestrator.cli_portal", "登记经办、审计人员 · operators and auditors", app="principal_app"),

@@ -97,6 +97,10 @@ class LogTree:
         """That this log extends its first `old_size` leaves (RFC 9162, 2.1.4). Needs `nodes_for_consistency`."""
         return [self._range(start, end) for start, end in _consistency_ranges(old_size, self.size)]
 
+    def frontier(self) -> dict[Place, bytes]:
+        """The nodes of `nodes_for_append`: all that an append needs of a log, however long it is."""
+        return {place: self._node(*place) for place in nodes_for_append(self.size)}
+
     def _range(self, start: int, end: int) -> bytes:
         """The hash of the (sub)tree over the leaves `start … end − 1`."""
         value: bytes | None = None
