@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from orchestrator.domain import suite
 from orchestrator.domain.credential_type import HEADER
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol import sdjwt
@@ -137,16 +135,13 @@ def _holder_key(shown: Presentation, file: Path, passphrase: str | None) -> Sign
     """The holder's key in a file. Raises Invalid when it does not open, Refused unless the credential is bound to it."""
     words = passphrase or typer.prompt("口令 · passphrase", hide_input=True)
     try:
-        private = load_pem_private_key(file.read_bytes(), words.encode())
-        if not isinstance(private, EllipticCurvePrivateKey):
-            raise ValueError
-        held = SigningKey(private)
-    except (ValueError, TypeError, UnsupportedAlgorithm, Invalid):
+        held = SigningKey.from_pem(file.read_bytes(), words)
+    except (ValueError, Invalid):
         raise Invalid(
             field=file.name,
             detail="私钥打不开",
             detail_en="the key does not open with this passphrase",
-            remedy="核对口令;须为 P-256 私钥 / check the passphrase; it is a P-256 key",
+            remedy=f"核对口令;须为 {suite.SIGNING_KEY} 私钥 / check the passphrase; it is a {suite.SIGNING_KEY} key",
             code="bad-key-file",
         ) from None
     jwk = (peek_jws(shown.jwt)[1].get("cnf") or {}).get("jwk")

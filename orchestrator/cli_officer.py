@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import httpx
 import typer
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -378,13 +376,13 @@ def with_seat(department: str, action: Any) -> Any:
 def _at_desk(key: Path, certificate: Path, passphrase: str, action: Any) -> Any:
     settings = load_settings()
     try:
-        private = load_pem_private_key(key.read_bytes(), passphrase.encode())
-    except (OSError, ValueError, TypeError):
+        held = SigningKey.from_pem(key.read_bytes(), passphrase)
+    except (OSError, ValueError):
         raise Invalid(
             field="key", detail="私钥无法打开", detail_en="the key does not open", remedy="核对文件与口令"
         ) from None
-    if not isinstance(private, EllipticCurvePrivateKey):
-        raise Invalid(field="key", detail="不是经办人私钥", detail_en="this is no officer's key")
+    except Invalid:
+        raise Invalid(field="key", detail="不是经办人私钥", detail_en="this is no officer's key") from None
     token = certificate.read_text().strip()
     number = seat_number(peek_jws(token)[1].get("iss"))
 
@@ -395,9 +393,7 @@ def _at_desk(key: Path, certificate: Path, passphrase: str, action: Any) -> Any:
         ):
             view = LedgerView(rpc, require_deployment(settings.deployment_file))
             seat = await view.seat(number)
-            client = OfficerClient(
-                http, endpoint=seat.keyset.endpoint, seat=number, key=SigningKey(private), certificate=token
-            )
+            client = OfficerClient(http, endpoint=seat.keyset.endpoint, seat=number, key=held, certificate=token)
             return await action(client, view)
 
     return asyncio.run(run())

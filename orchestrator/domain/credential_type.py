@@ -15,7 +15,7 @@ import orjson
 from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import INTEGRITY, hash_of
 
 ZH: Final = "zh-CN"
 EN: Final = "en"
@@ -68,8 +68,8 @@ def type_document(scenario: Scenario) -> bytes:
 
 
 def integrity(document: bytes) -> str:
-    """`sha256-…` of a document (W3C Subresource Integrity)."""
-    return "sha256-" + base64.b64encode(hash_of(document)).decode()
+    """`<algorithm>-…` of a document (W3C Subresource Integrity)."""
+    return f"{INTEGRITY}-" + base64.b64encode(hash_of(document)).decode()
 
 
 class CredentialType:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import coincurve
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -89,6 +89,14 @@ SigningPrivate = ec.EllipticCurvePrivateKey
 """A private signing key in memory."""
 
 
+def read_pem(pem: bytes, passphrase: str) -> Any:
+    """The private key of an encrypted PKCS#8 file, whatever its kind. Raises ValueError when it does not open."""
+    try:
+        return serialization.load_pem_private_key(pem, passphrase.encode())
+    except (TypeError, UnsupportedAlgorithm):
+        raise ValueError("does not open") from None
+
+
 def generate_signing() -> SigningPrivate:
     """A new random private key."""
     return ec.generate_private_key(ec.SECP256R1())
@@ -128,9 +136,9 @@ def is_signature(jwk: Mapping[str, Any], data: bytes, signature: bytes) -> bool:
 
 def signing_point(private: SigningPrivate) -> bytes:
     """The public point of a private key: 64 bytes `x ‖ y`."""
-    return private.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )[1:]
+    return private.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)[
+        1:
+    ]
 
 
 def signing_jwk(point: bytes) -> dict[str, str]:
@@ -237,6 +245,15 @@ def unseal_by(agree: Callable[[bytes], bytes], public: bytes, sealed: bytes, inf
         return AESGCM(key).decrypt(nonce, ciphertext, None)
     except InvalidTag:
         raise ValueError("does not open") from None
+
+
+Cipher = AESGCM
+"""Encrypts and authenticates under one symmetric key: `encrypt(nonce, data, associated)`, `decrypt(…)`, nonces of 12 bytes."""
+
+
+def cipher_of(key: bytes) -> Cipher:
+    """The suite's symmetric cipher under 32 bytes."""
+    return AESGCM(key)
 
 
 def _extract(salt: bytes, suite: bytes, label: bytes, material: bytes) -> bytes:

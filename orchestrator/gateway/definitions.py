@@ -18,7 +18,7 @@ from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import HASH_WORD, hash_of
 from orchestrator.gateway import proposals
 from orchestrator.gateway.adapter import Adapter, SqlEvidence
 from orchestrator.gateway.requests import SignedBody, read_signed
@@ -236,8 +236,8 @@ async def keep(
     if version is not None and to_hex(hash_of(document)) != version:
         raise Invalid(
             field="definition",
-            detail="定义文件与版本号(SHA-256)不符",
-            detail_en="the definition's SHA-256 is not the version",
+            detail=f"定义文件与版本号({HASH_WORD})不符",
+            detail_en=f"the definition's {HASH_WORD} is not the version",
             remedy="按规范化 JSON 重新计算 / hash the canonical JSON",
             code="wrong-version",
         )

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import LianbanError, Refused
-from orchestrator.domain.suite import hash_of, mac
+from orchestrator.domain.suite import SIGNING_ALG, hash_of, mac
 from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.jose import SigningKey, peek_jws, sign_jws, verify_jws
 from orchestrator.protocol.ports import ChainView
@@ -94,9 +94,9 @@ def discovery(issuer: str) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
         "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": [SIGNING_ALG],
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "token_endpoint_auth_signing_alg_values_supported": [SIGNING_ALG],
         "code_challenge_methods_supported": ["S256"],
         "authorization_details_types_supported": [DETAILS_TYPE],
         "authorization_response_iss_parameter_supported": True,
@@ -199,7 +199,7 @@ def pairwise_subject(secret: bytes, client: str, account: str) -> str:
 
 
 def id_token(*, issuer: str, subject: str, client: str, nonce: str, auth_time: int, now: int, key: SigningKey) -> str:
-    """An id token (OpenID Connect Core §2), ES256."""
+    """An id token (OpenID Connect Core §2)."""
     payload = {
         "iss": issuer,
         "sub": subject,

@@ -17,7 +17,7 @@ from orchestrator.domain.canonical import b64, canonical, to_hex
 from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
-from orchestrator.domain.suite import hash_of, mac
+from orchestrator.domain.suite import HASH_WORD, hash_of, mac
 from orchestrator.identity.face import FaceCheck
 from orchestrator.identity.flow import Flow, MandateRequest, Step
 from orchestrator.identity.mandates import Place
@@ -89,8 +89,8 @@ class IdentitySeat:
             raise Invalid(
                 field="version",
                 detail="定义与版本号不符",
-                detail_en="the version is not the SHA-256 of the definition",
-                remedy="版本号是定义规范 JSON 的 SHA-256 / the version is the SHA-256 of the canonical definition",
+                detail_en=f"the version is not the {HASH_WORD} of the definition",
+                remedy=f"版本号是定义规范 JSON 的 {HASH_WORD} / the version is the {HASH_WORD} of the canonical definition",
             )
         published, _, _ = await self.chain.version(version)
         if published != scenario.id:

@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.domain import suite
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.identity import authorize, coconsent, oidc, pages, provider
 from orchestrator.identity.authorize import Posted, Redirect
@@ -64,7 +65,7 @@ def _client_routes(app: FastAPI, seat: IdentitySeat) -> None:
 
     @app.get("/jwks")
     async def jwks() -> dict[str, Any]:
-        return {"keys": [{**seat.key.jwk, "alg": "ES256", "use": "sig"}]}
+        return {"keys": [{**seat.key.jwk, "alg": suite.SIGNING_ALG, "use": "sig"}]}
 
     @app.put("/definitions/{version}", status_code=204)
     async def put_definition(version: str, documents: Documents) -> None:

@@ -16,6 +16,7 @@ import orjson
 from pydantic import Field
 
 from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import INTEGRITY
 from orchestrator.protocol import sdjwt
 from orchestrator.protocol.jose import SigningKey, jws_hash
 from orchestrator.protocol.sealing import CREDENTIAL_PADDING, SealingKey, credential_info, seal, unseal
@@ -80,7 +81,7 @@ class _Confirmation(WireModel):
 class _Payload(WireModel):
     iss: SeatRef
     vct: Text
-    integrity: Text = Field(alias="vct#integrity", pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")
+    integrity: Text = Field(alias="vct#integrity", pattern=rf"^{INTEGRITY}-[A-Za-z0-9+/]{{43}}=$")
     iat: Seconds
     exp: Seconds | None = None
     cnf: _Confirmation | None = None

@@ -1,34 +1,29 @@
-"""Compact JSON Web Signatures, ES256 only (RFC 7515, RFC 7518), and the P-256 keys that make them.
+"""Compact JSON Web Signatures (RFC 7515) by the suite's one algorithm, and the keys that make them.
 
 Everything signed off chain is a compact JWS with the header `{alg, typ, kid}` and nothing else. A token's hash is its
 identity (a case id is one), so exactly one token stands for a signed content: base64url is strict and the signature's
 `s` is in the lower half of the group order. Who brings a token of another library lowers it with `lowered`; no key is
-needed.
+needed. Which algorithm that is, says `domain/suite.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Self
 
 import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from orchestrator.domain.canonical import b64, canonical, sha256, to_hex, unb64
-from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain import suite
+from orchestrator.domain.canonical import b64, canonical, to_hex, unb64
+from orchestrator.domain.errors import Refused
+from orchestrator.domain.suite import hash_of
+from orchestrator.protocol.holders import KeptSigning, SigningHolder, pem_of, wrong_kind
 
 MAX_TOKEN: Final = 2 * 1024 * 1024
 """Longest token read, in characters."""
 
-P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _MAX_HEADER: Final = 512
-_HALF_ORDER: Final = P256_ORDER // 2
-_ES256: Final = ec.ECDSA(hashes.SHA256())
 _HEADER_NAMES: Final = frozenset({"alg", "typ", "kid"})
 
 
@@ -36,48 +31,38 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     """RFC 7638 thumbprint of an EC or OKP key. Raises Invalid when a required member is missing."""
     names = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}.get(str(jwk.get("kty")))
     if names is None or any(not isinstance(jwk.get(name), str) for name in names):
-        raise _bad_key()
+        raise wrong_kind(suite.SIGNING_KEY)
     return _thumbprint(tuple((name, jwk[name]) for name in names))
 
 
 class SigningKey:
-    """A P-256 private key with its public JWK `{kty, crv, x, y}` and `kid`."""
+    """A key that signs, with its public JWK and `kid`; who has the private half, its `holder` knows."""
 
-    __slots__ = ("_private", "jwk", "kid")
+    __slots__ = ("holder", "jwk", "kid")
 
-    def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
-        if not isinstance(private.curve, ec.SECP256R1):
-            raise _bad_key()
-        self._private = private
-        numbers = private.public_key().public_numbers()
-        self.jwk: dict[str, Any] = {
-            "kty": "EC",
-            "crv": "P-256",
-            "x": b64(numbers.x.to_bytes(32, "big")),
-            "y": b64(numbers.y.to_bytes(32, "big")),
-        }
+    def __init__(self, holder: SigningHolder) -> None:
+        self.holder = holder
+        self.jwk: dict[str, Any] = dict(holder.jwk)
         self.kid = thumbprint(self.jwk)
         self.jwk["kid"] = self.kid
 
     @classmethod
     def generate(cls) -> Self:
-        """A new random key."""
-        return cls(ec.generate_private_key(ec.SECP256R1()))
+        """A new random key, kept in memory."""
+        return cls(KeptSigning.generate())
+
+    @classmethod
+    def from_pem(cls, pem: bytes, passphrase: str) -> Self:
+        """The key of a PKCS#8 file. Raises ValueError when it does not open, Invalid for a key of another kind."""
+        return cls(KeptSigning(suite.read_pem(pem, passphrase)))
 
     def sign(self, data: bytes) -> bytes:
-        """64 bytes `r ‖ s`, `s` in the lower half."""
-        r, s = decode_dss_signature(self._private.sign(data, _ES256))
-        if s > _HALF_ORDER:
-            s = P256_ORDER - s
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        """64 bytes `r ‖ s`, `s` in the lower half. Raises Unavailable when the key is elsewhere and cannot be reached."""
+        return suite.lower(self.holder.sign(data))
 
     def pem(self, passphrase: str) -> bytes:
-        """The key as encrypted PKCS#8."""
-        return self._private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase.encode()),
-        )
+        """The key as encrypted PKCS#8. Raises Invalid when the key is elsewhere."""
+        return pem_of(self.holder, passphrase)
 
     def __repr__(self) -> str:
         return f"SigningKey(kid={self.kid})"
@@ -113,13 +98,12 @@ def verify_signature(token: str, jwk: Mapping[str, Any]) -> dict[str, Any]:
         data = unb64(body)
     except ValueError:
         raise _bad_signature() from None
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    if len(signature) != 64 or not 0 < r < P256_ORDER or not 0 < s <= _HALF_ORDER:
-        raise _bad_signature()
     try:
-        public_key(jwk["x"], jwk["y"]).verify(encode_dss_signature(r, s), f"{head}.{body}".encode(), _ES256)
-    except InvalidSignature:
-        raise _bad_signature() from None
+        good = suite.is_signature(jwk, f"{head}.{body}".encode(), signature)
+    except ValueError:
+        raise wrong_kind(suite.SIGNING_KEY) from None
+    if not good:
+        raise _bad_signature()
     return _json_object(data)
 
 
@@ -146,7 +130,7 @@ def kid_of(token: str) -> str:
 
 
 def lowered(token: str) -> str:
-    """The same token with `s` in the lower half: what WebCrypto and other ES256 signers do not care for. Unverified."""
+    """The same token with `s` in the lower half: what WebCrypto and other signers do not care for. Unverified."""
     signing_input, _, tail = token.rpartition(".")
     try:
         signature = unb64(tail)
@@ -154,52 +138,35 @@ def lowered(token: str) -> str:
         raise _bad_signature() from None
     if len(signature) != 64:
         raise _bad_signature()
-    s = int.from_bytes(signature[32:], "big")
-    if not _HALF_ORDER < s < P256_ORDER:
-        return token
-    return f"{signing_input}.{b64(signature[:32] + (P256_ORDER - s).to_bytes(32, 'big'))}"
+    return f"{signing_input}.{b64(suite.lower(signature))}"
 
 
 def jws_hash(token: str) -> str:
-    """`0x…` SHA-256 of the token's ASCII characters."""
-    return to_hex(hashlib.sha256(token.encode("ascii")).digest())
-
-
-@lru_cache(maxsize=4096)
-def public_key(x: str, y: str) -> ec.EllipticCurvePublicKey:
-    """The P-256 point of two JWK coordinates. Raises Invalid when there is none."""
-    try:
-        left, right = unb64(x), unb64(y)
-        if len(left) != 32 or len(right) != 32:
-            raise ValueError
-        numbers = ec.EllipticCurvePublicNumbers(
-            int.from_bytes(left, "big"), int.from_bytes(right, "big"), ec.SECP256R1()
-        )
-        return numbers.public_key()
-    except ValueError:
-        raise _bad_key() from None
+    """`0x…` hash of the token's ASCII characters."""
+    return to_hex(hash_of(token.encode("ascii")))
 
 
 def check_signing_jwk(jwk: Mapping[str, Any]) -> None:
-    """Raises Invalid unless `jwk` is a public P-256 key that can verify ES256."""
-    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
-        raise _bad_key()
+    """Raises Invalid unless `jwk` is a public key that can verify the suite's signatures."""
+    try:
+        suite.check_signing(jwk)
+    except ValueError:
+        raise wrong_kind(suite.SIGNING_KEY) from None
     thumbprint(jwk)
-    public_key(jwk["x"], jwk["y"])
 
 
 @lru_cache(maxsize=4096)
 def _thumbprint(members: tuple[tuple[str, str], ...]) -> str:
-    return b64(sha256(canonical(dict(members))))
+    return b64(hash_of(canonical(dict(members))))
 
 
 @lru_cache(maxsize=4096)
 def _header(typ: str, kid: str) -> str:
-    return b64(orjson.dumps({"alg": "ES256", "typ": typ, "kid": kid}))
+    return b64(orjson.dumps({"alg": suite.SIGNING_ALG, "typ": typ, "kid": kid}))
 
 
 def _read_header(head: str) -> tuple[str, str] | None:
-    """`(typ, kid)` of a header that says ES256 and nothing that we do not know; None otherwise."""
+    """`(typ, kid)` of a header that says our algorithm and nothing that we do not know; None otherwise."""
     return _parse_header(head) if len(head) <= _MAX_HEADER else None
 
 
@@ -209,7 +176,7 @@ def _parse_header(head: str) -> tuple[str, str] | None:
         header = orjson.loads(unb64(head))
     except ValueError:
         return None
-    if not isinstance(header, dict) or header.keys() != _HEADER_NAMES or header["alg"] != "ES256":
+    if not isinstance(header, dict) or header.keys() != _HEADER_NAMES or header["alg"] != suite.SIGNING_ALG:
         return None
     typ, kid = header["typ"], header["kid"]
     return (typ, kid) if isinstance(typ, str) and isinstance(kid, str) else None
@@ -227,9 +194,3 @@ def _json_object(data: bytes) -> dict[str, Any]:
 
 def _bad_signature(detail: str = "签名无效", detail_en: str = "the signature does not hold") -> Refused:
     return Refused(detail, code="bad-signature", detail_en=detail_en, remedy="请用登记的密钥重新签名")
-
-
-def _bad_key() -> Invalid:
-    return Invalid(
-        field="jwk", detail="公钥格式不正确", detail_en="not a usable public key", remedy="提供 P-256 公钥 (JWK)"
-    )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import SIGNING_ALG, hash_of
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.jose import SigningKey, lowered, peek_jws, sign_jws, verify_signature
 from orchestrator.protocol.wire import Seconds, Text, WireModel, read_model
@@ -65,7 +65,7 @@ def read_binding(shown: Presentation, jwk: Mapping[str, Any]) -> KeyBinding:
         found = read_model(_Payload, {name: payload.get(name) for name in _Payload.model_fields}, code="bad-binding")
     except (Refused, Invalid):
         raise _bad_binding("密钥绑定的签名无效", "the key binding is not signed by the holder's key") from None
-    if header.get("typ") != TYP or header.get("alg") != "ES256" or "crit" in header:
+    if header.get("typ") != TYP or header.get("alg") != SIGNING_ALG or "crit" in header:
         raise _bad_binding("密钥绑定的类型不符", "the key binding is of another type")
     if found.sd_hash != _hash(shown):
         raise _bad_binding(

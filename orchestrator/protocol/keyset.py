@@ -14,21 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import coincurve
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from eth_account import Account
-from eth_utils.address import to_checksum_address
 
+from orchestrator.domain import suite
 from orchestrator.domain.canonical import canonical, keccak
 from orchestrator.domain.errors import Invalid
+from orchestrator.protocol.holders import address_of
 from orchestrator.protocol.jose import SigningKey, check_signing_jwk, thumbprint
 from orchestrator.protocol.sealing import SealingKey, check_sealing_jwk
 
 SIGNING_USES: Final = ("evidence", "request", "identity")
-"""Uses of P-256 keys; `identity` only at an identity seat."""
+"""Uses of keys that sign; `identity` only at an identity seat."""
 
 USES: Final = ("evidence", "request", "sealing", "identity")
 _REQUIRED: Final = frozenset({"evidence", "request", "sealing"})
@@ -124,20 +121,19 @@ class Keyset:
 
 
 class SigningAccount:
-    """A secp256k1 key that signs for a seat (or owner) on chain."""
+    """A chain key in this process's memory: it signs for a seat, a member of the council, or whoever pays for a transaction."""
 
     __slots__ = ("_private", "address")
 
     def __init__(self, secret: bytes) -> None:
-        self._private = coincurve.PrivateKey(secret)
-        public = self._private.public_key.format(compressed=False)
-        self.address: str = to_checksum_address(keccak(public[1:])[12:])
+        self._private = suite.chain_private(secret)
+        self.address: str = address_of(suite.chain_point(self._private))
         """EIP-55 spelling."""
 
     @classmethod
     def generate(cls) -> Self:
         """A new random key."""
-        return cls(coincurve.PrivateKey().secret)
+        return cls(suite.chain_private().secret)
 
     @property
     def secret(self) -> bytes:
@@ -146,8 +142,7 @@ class SigningAccount:
 
     def sign_hash(self, digest: bytes) -> bytes:
         """65 bytes `r ‖ s ‖ v`, v 27 or 28, s in the lower half, over a 32-byte digest as it is."""
-        signature = self._private.sign_recoverable(digest, hasher=None)
-        return bytes(signature[:64]) + bytes((27 + signature[64],))
+        return suite.chain_sign(self._private, digest)
 
     def __repr__(self) -> str:
         return f"SigningAccount({self.address})"
@@ -267,7 +262,7 @@ def load_seat_keys(folder: Path, passphrase: str, only: Collection[str] | None =
             raise _bad_key_file(path.name, "不存在", "is missing") from None
         held[use] = _open(use, path.name, content, passphrase)
     if "sealing" in held:
-        held["sealing"] = SealingKey(held["sealing"].private, _past_sealing(folder, passphrase))
+        held["sealing"] = SealingKey(held["sealing"].holder, _past_sealing(folder, passphrase))
     return SeatKeys(**held)
 
 
@@ -305,14 +300,11 @@ def _open(use: str, name: str, content: bytes, passphrase: str) -> SigningAccoun
     try:
         if use == "chain":
             return SigningAccount(bytes(Account.decrypt(orjson.loads(content), passphrase)))
-        private = load_pem_private_key(content, passphrase.encode())
+        return (SealingKey if use == "sealing" else SigningKey).from_pem(content, passphrase)
     except (ValueError, TypeError, KeyError, NotImplementedError):
         raise _bad_key_file(name, "无法用所给口令打开", "does not open with the passphrase given") from None
-    if use == "sealing" and isinstance(private, X25519PrivateKey):
-        return SealingKey(private)
-    if use != "sealing" and isinstance(private, EllipticCurvePrivateKey):
-        return SigningKey(private)
-    raise _bad_key_file(name, "不是所需类型的密钥", "holds a key of another type")
+    except Invalid:
+        raise _bad_key_file(name, "不是所需类型的密钥", "holds a key of another type") from None
 
 
 def _held(key: _Key | None, use: str) -> _Key:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.domain.canonical import b64, canonical, from_hex, tagged, to_hex, unb64
 from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import SEALING_KEY, hash_of
 from orchestrator.protocol.jose import SigningKey, jws_hash, sign_jws, verify_jws
 from orchestrator.protocol.sealing import SUBJECT_PADDING, SealingKey, check_sealing_jwk, seal, subject_info, unseal
 from orchestrator.protocol.wire import (
@@ -164,7 +164,7 @@ class Mandate(WireModel):
         try:
             check_sealing_jwk(value)
         except Invalid:
-            raise ValueError("not an X25519 public key") from None
+            raise ValueError(f"not a {SEALING_KEY} public key") from None
         return value
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import SIGNING_KEY
 from orchestrator.protocol.jose import SigningKey, check_signing_jwk, lowered, sign_jws, thumbprint, verify_jws
 from orchestrator.protocol.verdict import Outcome
 from orchestrator.protocol.wire import (
@@ -50,7 +51,7 @@ class Confirmation(WireModel):
         try:
             check_signing_jwk(value)
         except Invalid:
-            raise ValueError("not a P-256 public key") from None
+            raise ValueError(f"not a {SIGNING_KEY} public key") from None
         return value
 
 

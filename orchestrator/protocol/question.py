@@ -85,9 +85,9 @@ def question_id(mandate: str, item: str, index: int, purpose: str) -> str:
         tagged(
             "lianban.question.v1",
             from_hex(mandate),
-            _sha256_of(item),
+            _hash_of(item),
             index.to_bytes(32, "big"),
-            _sha256_of(purpose),
+            _hash_of(purpose),
         )
     )
 
@@ -196,5 +196,5 @@ def _ids(payload: Mapping[str, Any]) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _sha256_of(text: str) -> bytes:
+def _hash_of(text: str) -> bytes:
     return hash_of(text.encode())

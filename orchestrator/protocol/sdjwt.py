@@ -15,7 +15,7 @@ import orjson
 
 from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Invalid, Refused
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import HASH_NAME, hash_of
 from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
 
 _SALT_BYTES: Final = 16
@@ -55,7 +55,7 @@ def sign_with(payload: Mapping[str, Any], disclosures: Mapping[str, str], *, typ
     if not RESERVED.isdisjoint(payload) or not disclosures.keys().isdisjoint(payload):
         raise ValueError("a claim stands both open and disclosable, or has a reserved name")
     digests = sorted(digest(disclosure) for disclosure in disclosures.values())  # sorted: the order tells nothing
-    return sign_jws({**payload, "_sd_alg": "sha-256", "_sd": digests}, typ=typ, key=key)
+    return sign_jws({**payload, "_sd_alg": HASH_NAME, "_sd": digests}, typ=typ, key=key)
 
 
 def digest(disclosure: str) -> str:
@@ -81,7 +81,7 @@ def read_counted(
     """
     payload = verify_jws(jwt, typ=typ, jwk=jwk)
     digests, algorithm = payload.pop("_sd", None), payload.pop("_sd_alg", None)
-    if algorithm != "sha-256" or not isinstance(digests, list) or not all(isinstance(d, str) for d in digests):
+    if algorithm != HASH_NAME or not isinstance(digests, list) or not all(isinstance(d, str) for d in digests):
         raise _bad_disclosure()
     if len(set(digests)) != len(digests) or len(digests) > MAX_DISCLOSURES or _mentions_reserved(payload):
         raise _bad_disclosure()

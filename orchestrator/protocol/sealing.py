@@ -1,4 +1,4 @@
-"""Sealing: HPKE (RFC 9180) in base mode to an X25519 key, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+"""Sealing: HPKE (RFC 9180) in base mode, by the algorithms that `domain/suite.py` names.
 
 A sealed blob is `enc ‖ ciphertext`, base64url. `info` binds what a blob is for, so that a blob copied into another
 mandate, answer or case does not open. Base mode does not say who sealed: the hash of every blob stands in something
@@ -9,15 +9,12 @@ little.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke, serialization
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
+from orchestrator.domain import suite
 from orchestrator.domain.canonical import b64, unb64
-from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.errors import Refused
+from orchestrator.protocol.holders import KeptOpening, OpeningHolder, pem_of, wrong_kind
 from orchestrator.protocol.jose import thumbprint
 
 SUBJECT_PADDING: Final = 512
@@ -25,38 +22,33 @@ ANSWER_PADDING: Final = 512
 CREDENTIAL_PADDING: Final = 1024
 MATERIAL_PADDING: Final = 4096
 
-_SUITE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
-
 
 class SealingKey:
-    """An X25519 private key with its public JWK `{kty, crv, x}` and `kid`, and with it the keys that it replaced, which open
-    what was sealed to them and are nobody's to seal to any more."""
+    """A key that opens, with its public JWK and `kid`, and with it the seat's other keys: those that it replaced, or is to be
+    replaced by. They open what was sealed to them and are nobody's to seal to now. Who has the private half, `holder` knows."""
 
-    __slots__ = ("jwk", "kid", "past", "private")
+    __slots__ = ("holder", "jwk", "kid", "past")
 
-    def __init__(self, private: X25519PrivateKey, past: tuple[SealingKey, ...] = ()) -> None:
-        self.private = private
+    def __init__(self, holder: OpeningHolder, past: tuple[SealingKey, ...] = ()) -> None:
+        self.holder = holder
         self.past = past
-        self.jwk: dict[str, Any] = {
-            "kty": "OKP",
-            "crv": "X25519",
-            "x": b64(private.public_key().public_bytes_raw()),
-        }
+        self.jwk: dict[str, Any] = dict(holder.jwk)
         self.kid = thumbprint(self.jwk)
         self.jwk["kid"] = self.kid
 
     @classmethod
     def generate(cls) -> Self:
-        """A new random key."""
-        return cls(X25519PrivateKey.generate())
+        """A new random key, kept in memory."""
+        return cls(KeptOpening.generate())
+
+    @classmethod
+    def from_pem(cls, pem: bytes, passphrase: str) -> Self:
+        """The key of a PKCS#8 file. Raises ValueError when it does not open, Invalid for a key of another kind."""
+        return cls(KeptOpening(suite.read_pem(pem, passphrase)))
 
     def pem(self, passphrase: str) -> bytes:
-        """The key as encrypted PKCS#8."""
-        return self.private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase.encode()),
-        )
+        """The key as encrypted PKCS#8. Raises Invalid when the key is elsewhere."""
+        return pem_of(self.holder, passphrase)
 
     def __repr__(self) -> str:
         return f"SealingKey(kid={self.kid})"
@@ -65,28 +57,32 @@ class SealingKey:
 def seal(public_jwk: Mapping[str, Any], plaintext: bytes, *, info: bytes, pad_to: int) -> str:
     """`plaintext`, padded to a multiple of `pad_to` bytes, readable by the holder of `public_jwk` alone.
 
-    Raises Invalid when the key is not a usable X25519 key.
+    Raises Invalid when the key is not usable.
     """
     check_sealing_jwk(public_jwk)
     padded = plaintext + b"\x80"
     padded += b"\0" * (-len(padded) % pad_to)
     try:
-        return b64(_SUITE.encrypt(padded, _public_key(public_jwk["x"]), info))
+        return b64(suite.seal(public_jwk, padded, info))
     except ValueError:  # a point of small order gives an all-zero secret
-        raise _bad_key() from None
+        raise wrong_kind(suite.SEALING_KEY) from None
 
 
 def unseal(private_key: SealingKey, blob: str, *, info: bytes) -> bytes:
     """The plaintext of `blob`.
 
-    Raises Refused(code="cannot-open") when it was sealed to a key that is neither `private_key` nor one that it replaced, or
-    for another purpose.
+    Raises Refused(code="cannot-open") when it was sealed to a key that is neither `private_key` nor one of its past ones, or
+    for another purpose; Unavailable when the key is elsewhere and cannot be reached.
     """
+    try:
+        sealed = unb64(blob)
+    except ValueError:
+        raise _cannot_open() from None
     for key in (private_key, *private_key.past):
         try:
-            padded = _SUITE.decrypt(unb64(blob), key.private, info)
+            padded = key.holder.open(sealed, info)
             break
-        except (InvalidTag, ValueError):
+        except ValueError:
             continue
     else:
         raise _cannot_open()
@@ -97,10 +93,11 @@ def unseal(private_key: SealingKey, blob: str, *, info: bytes) -> bytes:
 
 
 def check_sealing_jwk(jwk: Mapping[str, Any]) -> None:
-    """Raises Invalid unless `jwk` is a public X25519 key."""
-    if jwk.get("kty") != "OKP" or jwk.get("crv") != "X25519" or "d" in jwk or not isinstance(jwk.get("x"), str):
-        raise _bad_key()
-    _public_key(jwk["x"])
+    """Raises Invalid unless `jwk` is a public key that can be sealed to."""
+    try:
+        suite.check_sealing(jwk)
+    except ValueError:
+        raise wrong_kind(suite.SEALING_KEY) from None
 
 
 def subject_info(jti: str, role: str, index: int, seat: int) -> bytes:
@@ -137,20 +134,6 @@ def _info(tag: str, *parts: str | int) -> bytes:
     if any("\0" in text for text in texts):
         raise ValueError("a part of an info string holds a zero byte")
     return "".join(text + "\0" for text in texts).encode()
-
-
-@lru_cache(maxsize=4096)
-def _public_key(x: str) -> X25519PublicKey:
-    try:
-        return X25519PublicKey.from_public_bytes(unb64(x))
-    except ValueError:
-        raise _bad_key() from None
-
-
-def _bad_key() -> Invalid:
-    return Invalid(
-        field="jwk", detail="加密公钥格式不正确", detail_en="not a usable sealing key", remedy="提供 X25519 公钥 (JWK)"
-    )
 
 
 def _cannot_open() -> Refused:

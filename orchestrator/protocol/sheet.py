@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import coincurve
-from eth_utils.address import to_checksum_address
-
+from orchestrator.domain import suite
 from orchestrator.domain.canonical import from_hex, keccak
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
+from orchestrator.protocol.holders import address_of
 
 __all__ = [
     "Binding",
@@ -41,8 +40,6 @@ __all__ = [
 
 MAX_TRANSITIONS: Final = 256
 """Most transitions in a batch: a sheet covers them by a bitmap of 256 bits."""
-
-_SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 _DOMAIN: Final = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _NAME: Final = keccak(b"Lianban")
@@ -235,16 +232,10 @@ def recover(digest: bytes, signature: bytes) -> str:
     Raises Refused(code="bad-signature") for what the contracts would not take either: not 65 bytes, v other than 27 or
     28, a high s, no such point.
     """
-    s = int.from_bytes(signature[32:64], "big")
-    if len(signature) != 65 or signature[64] not in (27, 28) or s > _SECP256K1_ORDER // 2:
-        raise _bad_signature()
     try:
-        public = coincurve.PublicKey.from_signature_and_message(
-            signature[:64] + bytes((signature[64] - 27,)), digest, hasher=None
-        )
-    except Exception:  # coincurve raises bare Exception when no point fits
+        return address_of(suite.chain_recover(digest, signature))
+    except ValueError:
         raise _bad_signature() from None
-    return to_checksum_address(keccak(public.format(compressed=False)[1:])[12:])
 
 
 def _digest(domain: Domain, struct: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, TypeGuard, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import SIGNING_KEY
 from orchestrator.protocol.jose import check_signing_jwk
 
 CLOCK_SKEW: Final = 30
@@ -41,7 +42,7 @@ def _signing_key(jwk: dict[str, str]) -> dict[str, str]:
     try:
         check_signing_jwk(jwk)
     except Invalid:
-        raise ValueError("not a P-256 public key") from None
+        raise ValueError(f"not a {SIGNING_KEY} public key") from None
     if jwk.keys() != {"kty", "crv", "x", "y"}:
         raise ValueError("a holder's key has kty, crv, x and y")
     return jwk

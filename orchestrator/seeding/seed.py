@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.suite import Hasher, hasher
 from orchestrator.gateway.adapter import Adapter
 from orchestrator.seeding.cast import Cast
 from orchestrator.seeding.cast_world import cast_world
@@ -59,7 +59,7 @@ def seed_databases(databases: Iterable[DepartmentDatabase], adapters: Mapping[st
             remedy="运行 lianban doctor / run lianban doctor",
         ) from error
     tables = {name: result for part in parts for name, result in part.items()}
-    digest = hashlib.sha256()
+    digest = hasher()
     for name in sorted(tables):
         digest.update(f"{name} {tables[name][1]}\n".encode())
     return Seeded(day=world.day, rows={name: tables[name][0] for name in sorted(tables)}, digest=digest.hexdigest())
@@ -88,7 +88,7 @@ def _seed_one(database: DepartmentDatabase, adapter: Adapter, world: World) -> d
             dealt = TABLES[name]
             identifier = sql.Identifier(name)
             connection.execute(sql.SQL("truncate {}").format(identifier))
-            count, digest = 0, hashlib.sha256()
+            count, digest = 0, hasher()
             columns = sql.SQL(", ").join(map(sql.Identifier, dealt.columns))
             with connection.cursor().copy(sql.SQL("copy {} ({}) from stdin").format(identifier, columns)) as copy:
                 block: list[str] = []
@@ -105,7 +105,7 @@ def _seed_one(database: DepartmentDatabase, adapter: Adapter, world: World) -> d
     return result
 
 
-def _flush(block: list[str], copy: psycopg.Copy, digest: hashlib._Hash) -> int:
+def _flush(block: list[str], copy: psycopg.Copy, digest: Hasher) -> int:
     data = "".join(block).encode()
     digest.update(data)
     copy.write(data)

@@ -138,7 +138,7 @@ async def test_succession__cases_open_under_the_binding__ended_by_the_successor(
         chain=made.chain,
         evidence=made.evidence,
         request=made.request,
-        sealing=SealingKey(made.sealing.private, past=(old_keys.sealing,)),
+        sealing=SealingKey(made.sealing.holder, past=(old_keys.sealing,)),
     )
     await succeed(before.chain, keys)
     async with successor(before, keys, tmp_path, before.dsn) as after:

@@ -4,6 +4,7 @@ import { checkRanges, collect, fill, prepareLists, say } from "./form.js";
 import { find, keep } from "./keys.js";
 import { newHolderKey } from "./presentation.js";
 import { newDeliveryKey, publicJwk, sealForm, sealMaterial } from "./seal.js";
+import { SEALING_KEY, sealingJwk } from "./suite.js";
 
 const MOST_BYTES = 8 * 1024 * 1024; // of the whole request, as the API reads it
 const form = document.querySelector("form[data-apply]");
@@ -21,7 +22,7 @@ const tell = (text, bad = false) => {
 async function prepare() {
   if (!globalThis.isSecureContext) throw new Error(say("加密需要安全连接(https)。", "Sealing needs a secure connection (https)."));
   await newDeliveryKey().catch(() => {
-    throw new Error(say("此浏览器不支持 X25519,请更新浏览器。", "This browser lacks X25519; please update it."));
+    throw new Error(say(`此浏览器不支持 ${SEALING_KEY},请更新浏览器。`, `This browser lacks ${SEALING_KEY}; please update it.`));
   });
   prepareLists(form);
   remembered = await find("forms", form.dataset.form);
@@ -77,7 +78,7 @@ async function materials() {
 // The credential will be sealed to `delivery` and bound to `holder`; neither key leaves this browser.
 async function ownKeys() {
   const known = await find("keys", form.dataset.delivery);
-  if (known) return { delivery: { kty: "OKP", crv: "X25519", x: known.x }, holder: known.holder.jwk };
+  if (known) return { delivery: sealingJwk(known.x), holder: known.holder.jwk };
   const [pair, holder] = [await newDeliveryKey(), await newHolderKey()];
   const delivery = await publicJwk(pair);
   await keep("keys", { x: delivery.x, pair, holder });

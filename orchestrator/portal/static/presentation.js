@@ -2,16 +2,16 @@
 // one reader; and checked: the issuing seat's signature, every disclosure, the key binding.
 
 import { b64, unb64 } from "./seal.js";
+import { HASH_NAME, SIGNING, SIGNING_ALG, digest as hashOf } from "./suite.js";
 
 const utf8 = new TextEncoder();
-const ES256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const json = (text) => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(unb64(text)));
-const digest = async (text) => b64(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8.encode(text))));
+const digest = async (text) => b64(await hashOf(utf8.encode(text)));
 const encoded = (value) => b64(utf8.encode(JSON.stringify(value)));
 
 // A key to which a credential is bound: its private half cannot be read out of the browser.
 export async function newHolderKey() {
-  const pair = await crypto.subtle.generateKey(ES256, false, ["sign", "verify"]);
+  const pair = await crypto.subtle.generateKey(SIGNING, false, ["sign", "verify"]);
   const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   return { pair, jwk: { kty, crv, x, y } };
 }
@@ -26,22 +26,22 @@ export function choose(presentation, names) {
 // The presentation with a key binding for one reader.
 export async function bind(presentation, pair, audience, nonce) {
   const payload = { iat: Math.floor(Date.now() / 1000), aud: audience, nonce, sd_hash: await digest(presentation) };
-  const signed = `${encoded({ alg: "ES256", typ: "kb+jwt" })}.${encoded(payload)}`;
-  const signature = new Uint8Array(await crypto.subtle.sign(ES256, pair.privateKey, utf8.encode(signed)));
+  const signed = `${encoded({ alg: SIGNING_ALG, typ: "kb+jwt" })}.${encoded(payload)}`;
+  const signature = new Uint8Array(await crypto.subtle.sign(SIGNING, pair.privateKey, utf8.encode(signed)));
   return `${presentation}${signed}.${b64(signature)}`;
 }
 
 async function verified(token, { kty, crv, x, y }) {
   const parts = token.split(".");
-  const key = await crypto.subtle.importKey("jwk", { kty, crv, x, y }, ES256, false, ["verify"]);
-  return crypto.subtle.verify(ES256, key, unb64(parts[2]), utf8.encode(`${parts[0]}.${parts[1]}`));
+  const key = await crypto.subtle.importKey("jwk", { kty, crv, x, y }, SIGNING, false, ["verify"]);
+  return crypto.subtle.verify(SIGNING, key, unb64(parts[2]), utf8.encode(`${parts[0]}.${parts[1]}`));
 }
 
 async function readBinding(token, shown, holder) {
   if (!token) return null;
   try {
     const [header, payload] = token.split(".").slice(0, 2).map(json);
-    const good = header.typ === "kb+jwt" && header.alg === "ES256" && payload.sd_hash === (await digest(shown));
+    const good = header.typ === "kb+jwt" && header.alg === SIGNING_ALG && payload.sd_hash === (await digest(shown));
     if (good && holder && (await verified(token, holder))) return payload;
   } catch {
     // falls through: whatever is wrong with it, it binds nothing
@@ -64,7 +64,7 @@ export async function readPresentation(text, keys) {
     throw new Error("form");
   }
   const issuer = /^seat:(\d+)$/.exec(payload.iss)?.[1];
-  if (header.typ !== "dc+sd-jwt" || header.alg !== "ES256" || payload._sd_alg !== "sha-256" || !Array.isArray(payload._sd))
+  if (header.typ !== "dc+sd-jwt" || header.alg !== SIGNING_ALG || payload._sd_alg !== HASH_NAME || !Array.isArray(payload._sd))
     throw new Error("form");
   const key = keys[issuer]?.find((each) => each.kid === header.kid && (each.until === null || payload.iat <= each.until));
   if (!key) throw new Error("key");

@@ -1,22 +1,11 @@
 // Sealing in the browser, byte for byte as orchestrator/protocol/{sealing,material,credential}.py has it:
-// HPKE base mode (RFC 9180), DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; canonical JSON by RFC 8785.
+// HPKE base mode (RFC 9180) by the algorithms of suite.js; canonical JSON by RFC 8785.
 // Nothing here talks to anybody: text in, sealed text out.
 
-const utf8 = new TextEncoder();
-const KEM = Uint8Array.of(75, 69, 77, 0x00, 0x20); // "KEM", DHKEM(X25519, HKDF-SHA256)
-const SUITE = Uint8Array.of(72, 80, 75, 69, 0x00, 0x20, 0x00, 0x01, 0x00, 0x02); // "HPKE", KEM, HKDF-SHA256, AES-256-GCM
-const MATERIAL_PADDING = 1024;
-const X25519 = { name: "X25519" };
+import { ENCAPSULATED, SEALING, agreed, cipher, concat, digest as hashOf, sealingJwk } from "./suite.js";
 
-export function concat(...parts) {
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
+const utf8 = new TextEncoder();
+const MATERIAL_PADDING = 1024;
 
 export function b64(bytes) {
   let text = "";
@@ -42,61 +31,28 @@ export function canonical(value) {
   return text;
 }
 
-const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-
-async function hmac(key, data) {
-  // WebCrypto takes no empty key; HMAC pads keys with zeros, so 32 of them are the same.
-  const raw = key.length ? key : new Uint8Array(32);
-  const imported = await crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, data));
-}
-
-const extract = (salt, suite, label, ikm) => hmac(salt, concat(utf8.encode("HPKE-v1"), suite, utf8.encode(label), ikm));
-
-async function expand(prk, suite, label, info, length) {
-  const labelled = concat(Uint8Array.of(0, length), utf8.encode("HPKE-v1"), suite, utf8.encode(label), info);
-  return (await hmac(prk, concat(labelled, Uint8Array.of(1)))).slice(0, length); // one block: length is 32 at most
-}
-
-async function aead(dh, enc, recipient, info, usage) {
-  const none = new Uint8Array(0);
-  const shared = await expand(await extract(none, KEM, "eae_prk", dh), KEM, "shared_secret", concat(enc, recipient), 32);
-  const context = concat(
-    Uint8Array.of(0), // base mode
-    await extract(none, SUITE, "psk_id_hash", none),
-    await extract(none, SUITE, "info_hash", info),
-  );
-  const secret = await extract(shared, SUITE, "secret", none);
-  const key = await expand(secret, SUITE, "key", context, 32);
-  const iv = await expand(secret, SUITE, "base_nonce", context, 12);
-  return [{ name: "AES-GCM", iv }, await crypto.subtle.importKey("raw", key, "AES-GCM", false, [usage])];
-}
-
-// Throws for a key of small order: WebCrypto refuses the all-zero secret.
-const bits = async (publicKey, privateKey) =>
-  new Uint8Array(await crypto.subtle.deriveBits({ ...X25519, public: publicKey }, privateKey, 256));
 const raw = async (key) => new Uint8Array(await crypto.subtle.exportKey("raw", key));
 
-// `plaintext` padded (0x80, zeros) to a multiple of `padTo` and sealed to a public X25519 JWK: base64url(enc ‖ ciphertext).
+// `plaintext` padded (0x80, zeros) to a multiple of `padTo` and sealed to a public JWK: base64url(enc ‖ ciphertext).
 export async function seal(jwk, plaintext, info, padTo) {
   const recipient = unb64(jwk.x);
   const padded = new Uint8Array(Math.ceil((plaintext.length + 1) / padTo) * padTo);
   padded.set(plaintext);
   padded[plaintext.length] = 0x80;
-  const ephemeral = await crypto.subtle.generateKey(X25519, true, ["deriveBits"]);
+  const ephemeral = await crypto.subtle.generateKey(SEALING, true, ["deriveBits"]);
   const enc = await raw(ephemeral.publicKey);
-  const dh = await bits(await crypto.subtle.importKey("raw", recipient, X25519, false, []), ephemeral.privateKey);
-  const [algorithm, key] = await aead(dh, enc, recipient, info, "encrypt");
+  const dh = await agreed(recipient, ephemeral.privateKey);
+  const [algorithm, key] = await cipher(dh, enc, recipient, info, "encrypt");
   return b64(concat(enc, new Uint8Array(await crypto.subtle.encrypt(algorithm, key, padded))));
 }
 
 // The plaintext of a blob; throws when it was sealed to another key or for another purpose.
 export async function unseal(pair, blob, info) {
   const bytes = unb64(blob);
-  const enc = bytes.slice(0, 32);
-  const dh = await bits(await crypto.subtle.importKey("raw", enc, X25519, false, []), pair.privateKey);
-  const [algorithm, key] = await aead(dh, enc, await raw(pair.publicKey), info, "decrypt");
-  const padded = new Uint8Array(await crypto.subtle.decrypt(algorithm, key, bytes.slice(32)));
+  const enc = bytes.slice(0, ENCAPSULATED);
+  const dh = await agreed(enc, pair.privateKey);
+  const [algorithm, key] = await cipher(dh, enc, await raw(pair.publicKey), info, "decrypt");
+  const padded = new Uint8Array(await crypto.subtle.decrypt(algorithm, key, bytes.slice(ENCAPSULATED)));
   const end = padded.findLastIndex((byte) => byte !== 0);
   if (end < 0 || padded[end] !== 0x80) throw new TypeError("not padded as it should be");
   return padded.slice(0, end);
@@ -106,7 +62,7 @@ const info = (...parts) => utf8.encode(parts.map((part) => `${part}\0`).join("")
 
 async function sealDocument(id, document, recipients) {
   const salt = crypto.getRandomValues(new Uint8Array(32));
-  const digest = await sha256(concat(utf8.encode("lianban.object.v1\0"), salt, utf8.encode(canonical(document))));
+  const digest = await hashOf(concat(utf8.encode("lianban.object.v1\0"), salt, utf8.encode(canonical(document))));
   const hash = `0x${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   const plaintext = utf8.encode(canonical({ salt: b64(salt), document }));
   const sealed = {};
@@ -126,8 +82,8 @@ export const sealForm = (values, materials, recipients) =>
   sealDocument("form", { values, materials: materials.map(({ id, hash }) => ({ id, hash })) }, recipients);
 
 // A new delivery key: credentials are sealed to it, and its private half cannot be read out of the browser.
-export const newDeliveryKey = () => crypto.subtle.generateKey(X25519, false, ["deriveBits"]);
-export const publicJwk = async (pair) => ({ kty: "OKP", crv: "X25519", x: b64(await raw(pair.publicKey)) });
+export const newDeliveryKey = () => crypto.subtle.generateKey(SEALING, false, ["deriveBits"]);
+export const publicJwk = async (pair) => sealingJwk(b64(await raw(pair.publicKey)));
 
 // The claims of a credential, and what its holder shows (`jwt~disclosure~…~`); each disclosure must stand in the signed part.
 export async function openCredential(credential, caseId, pair) {
@@ -136,7 +92,7 @@ export async function openCredential(credential, caseId, pair) {
   const payload = JSON.parse(new TextDecoder().decode(unb64(credential.jwt.split(".")[1])));
   const claims = {};
   for (const disclosure of disclosures) {
-    if (!payload._sd.includes(b64(await sha256(utf8.encode(disclosure))))) throw new TypeError("a foreign disclosure");
+    if (!payload._sd.includes(b64(await hashOf(utf8.encode(disclosure))))) throw new TypeError("a foreign disclosure");
     const [, name, value] = JSON.parse(new TextDecoder().decode(unb64(disclosure)));
     claims[name] = value;
   }

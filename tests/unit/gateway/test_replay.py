@@ -82,7 +82,7 @@ async def test_replay__sealing_key_rotated__what_was_sealed_before_still_opens(g
     await gallery.verdict(case)
     seat, state = gallery.seats[gallery.lead], gallery.app.state
     old = seat.keys.sealing
-    rotated = replace(seat, keys=SeatKeys(sealing=SealingKey(SealingKey.generate().private, past=(old,))))
+    rotated = replace(seat, keys=SeatKeys(sealing=SealingKey(SealingKey.generate().holder, past=(old,))))
 
     found = await replay(
         case.id, seat=rotated, chain=gallery.consortium.chain, reader=state.mandates, rules=state.rules

@@ -12,8 +12,8 @@ from joserfc.jwk import ECKey
 
 from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.suite import SIGNING_ORDER
 from orchestrator.protocol.jose import (
-    P256_ORDER,
     SigningKey,
     check_signing_jwk,
     jws_hash,
@@ -79,7 +79,7 @@ def test_verify_jws__high_s_of_the_same_signature__refused_until_lowered() -> No
     token = sign_jws({"a": 1}, typ=TYP, key=KEY)
     head, _, tail = token.rpartition(".")
     signature = unb64(tail)
-    high = (P256_ORDER - int.from_bytes(signature[32:], "big")).to_bytes(32, "big")
+    high = (SIGNING_ORDER - int.from_bytes(signature[32:], "big")).to_bytes(32, "big")
     twin = f"{head}.{b64(signature[:32] + high)}"
     assert reference.deserialize_compact(twin, ECKey.import_key(KEY.jwk), algorithms=["ES256"])  # mathematically good
     with pytest.raises(Refused):

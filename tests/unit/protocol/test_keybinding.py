@@ -13,9 +13,9 @@ from joserfc.jwk import ECKey
 
 from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Refused
-from orchestrator.domain.suite import hash_of
+from orchestrator.domain.suite import SIGNING_ORDER, hash_of
 from orchestrator.protocol.credential import Presentation
-from orchestrator.protocol.jose import P256_ORDER, SigningKey, sign_jws
+from orchestrator.protocol.jose import SigningKey, sign_jws
 from orchestrator.protocol.keybinding import TYP, bind, read_binding
 
 NOW = 1_800_000_000
@@ -92,7 +92,7 @@ def test_binding__by_another_library_with_a_high_s_and_no_kid__read() -> None:
     head, _, tail = token.rpartition(".")
     signature = unb64(tail)
     s = int.from_bytes(signature[32:], "big")
-    flipped = f"{head}.{b64(signature[:32] + (P256_ORDER - s).to_bytes(32, 'big'))}"
+    flipped = f"{head}.{b64(signature[:32] + (SIGNING_ORDER - s).to_bytes(32, 'big'))}"
     for each in (token, flipped):
         shown = Presentation(jwt="a.b.c", disclosures=SHOWN.disclosures, binding=each)
         assert read_binding(shown, key.as_dict(private=False)).audience == "bank"

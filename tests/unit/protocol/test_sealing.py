@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import b64, from_hex, unb64
 from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.protocol.holders import KeptOpening
 from orchestrator.protocol.sealing import (
     SealingKey,
     answer_info,
@@ -28,7 +29,7 @@ VECTOR = json.loads((Path(__file__).parents[2] / "vectors/protocol/hpke.json").r
 
 
 def test_unseal__rfc_9180_by_hand__opens() -> None:
-    key = SealingKey(X25519PrivateKey.from_private_bytes(from_hex(VECTOR["private"])))
+    key = SealingKey(KeptOpening(X25519PrivateKey.from_private_bytes(from_hex(VECTOR["private"]))))
     info = answer_info(VECTOR["question"], VECTOR["attempt"], VECTOR["seat"])
     assert info == from_hex(VECTOR["info"], length=None)
     assert unseal(key, VECTOR["blob"], info=info).decode() == VECTOR["plaintext"]
@@ -77,12 +78,12 @@ def test_unseal__other_key_or_purpose__cannot_open() -> None:
 
 
 def test_unseal__sealed_to_a_key_that_was_replaced__opens_for_its_purpose_only() -> None:
-    present = SealingKey(SealingKey.generate().private, past=(OTHER, KEY))
+    present = SealingKey(SealingKey.generate().holder, past=(OTHER, KEY))
     assert unseal(present, SEALED, info=b"i") == unseal(KEY, SEALED, info=b"i")
     with pytest.raises(Refused):
         unseal(present, SEALED, info=b"x")
     with pytest.raises(Refused):
-        unseal(SealingKey(present.private, past=(OTHER,)), SEALED, info=b"i")
+        unseal(SealingKey(present.holder, past=(OTHER,)), SEALED, info=b"i")
 
 
 @pytest.mark.parametrize(
