@@ -258,11 +258,11 @@ def _environment_file(settings: Settings) -> str:
     return "".join(f"{name}={value!r}\n" for name, value in settings.environment().items())
 
 
-def publish_all(settings: Settings, steps: Steps) -> dict[str, int]:
-    """Publishes and binds the scenarios that ship; scenario to binding number."""
+def publish_all(settings: Settings, steps: Steps, *, only: Collection[str] = ()) -> dict[str, int]:
+    """Publishes and binds the scenarios that ship, or `only` those; scenario to binding number."""
     catalogue = load_catalogue()
     terms = Terms(**read_data("bindings/haidian.yaml"))
-    files = scenario_files()
+    files = [file for file in scenario_files() if not only or file.stem in only]
 
     async def run(done: Any) -> dict[str, int]:
         scenarios = [load_scenario(file.read_text("utf-8"), catalogue=catalogue) for file in files]
