@@ -170,9 +170,20 @@ class GatewayClient:
         return await self._send(seat, path, {"request": request, "body": body})
 
     async def _ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
-        batch = sign_batch(questions, key=self._key, iss=self._number, aud=seat.number)
+        batch, body = self.signed(seat, questions, mandates)
+        value = await self._send(seat, "questions", body)
+        return self.read(seat, batch, questions, value)
+
+    def signed(
+        self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str], *, ttl: int = 60
+    ) -> tuple[str, dict[str, Any]]:
+        """A batch signed for a seat, in force for `ttl` seconds, and the body with which it is sent."""
+        batch = sign_batch(questions, key=self._key, iss=self._number, aud=seat.number, ttl=ttl)
         asked = [question.payload() for question in questions]
-        value = await self._send(seat, "questions", {"batch": batch, "questions": asked, "mandates": mandates})
+        return batch, {"batch": batch, "questions": asked, "mandates": mandates}
+
+    def read(self, seat: SeatView, batch: str, questions: Sequence[Question], value: Mapping[str, Any]) -> Answers:
+        """What a seat answered to a signed batch of these questions, once it is known to fit them and to be in its log."""
         answers = tuple(AnswerEnvelope.parse(each) for each in _listed(value, "answers"))
         head = self._head(value.get("head"), seat)
         if [each.question for each in answers] != [question.id for question in questions]:
@@ -212,13 +223,18 @@ class GatewayClient:
                 detail_en=f"the gateway of {seat.keyset.id} does not answer ({type(error).__name__})",
                 code="gateway-unreachable",
             ) from error
-        try:
-            value = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            value = None
-        if response.is_success and isinstance(value, dict):
-            return value
-        raise _problem(response.status_code, value if isinstance(value, dict) else {}, seat)
+        return understood(response, seat)
+
+
+def understood(response: httpx.Response, seat: SeatView) -> dict[str, Any]:
+    """The JSON of a seat's response. Raises Unavailable, Refused or Invalid, with the gateway's code, when it says no."""
+    try:
+        value = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        value = None
+    if response.is_success and isinstance(value, dict):
+        return value
+    raise _problem(response.status_code, value if isinstance(value, dict) else {}, seat)
 
 
 def _require_logged(envelope: AnswerEnvelope, head: SignedHead, *, batch: str | None = None) -> None:
