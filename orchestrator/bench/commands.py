@@ -14,16 +14,23 @@ import httpx
 import typer
 from rich.console import Console
 
+from orchestrator.bench.asking import Sizes as GatewaySizes
+from orchestrator.bench.casework import SCENARIO
 from orchestrator.bench.chart import print_chart, svg
+from orchestrator.bench.cores import shared_out
 from orchestrator.bench.eas import load_package
 from orchestrator.bench.gas import Sizes, measure
 from orchestrator.bench.ours import Chain
 from orchestrator.bench.report import Findings, print_findings
+from orchestrator.bench.throughput import Bench, stop_the_rest
+from orchestrator.bench.throughput_report import print_throughput
 from orchestrator.devnet.anvil import open_node
+from orchestrator.devnet.cluster import open_cluster, publish_all
 from orchestrator.devnet.progress import Steps
 from orchestrator.domain.errors import Invalid
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.protocol.keyset import SigningAccount
+from orchestrator.seeding.city import Population
 from orchestrator.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -75,6 +82,40 @@ def gas(
         write(json_file, findings)
         console.print(f"→ {json_file}  {json_file.with_suffix('.svg')}", soft_wrap=True)
     raise typer.Exit(0 if all(limit.within for limit in findings.budget()) else 1)
+
+
+@app.command("gateway")
+def gateway(
+    json_file: Annotated[Path | None, typer.Option("--json", help="结果写入文件 · write the result as JSON")] = None,
+    department: Annotated[
+        list[str] | None, typer.Option(help="只测这些部门 · only these departments; may be given again")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="每个部门的秒数 · seconds for each department")] = 10.0,
+) -> None:
+    """网关一个核每秒应答多少;未达要求则退出码为 1 · answers a second of a gateway on one core; exit code 1 when too few.
+
+    Starts a consortium of its own, with everything on, and throws it away; LIANBAN_DATABASE_URL and LIANBAN_NODE_URL
+    name other servers.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_LOG_WIDTH)
+    steps = Steps(console)
+    population = Population()
+    with tempfile.TemporaryDirectory(prefix="lianban-bench-") as folder, shared_out() as cores:
+        Path(folder).chmod(0o755)  # the database server may run under another account
+        settings = load_settings(use_services_file=False, data_dir=Path(folder))
+        with open_cluster(settings, steps=steps, population=population) as cluster:
+            binding = publish_all(cluster.settings, steps, only=[SCENARIO])[SCENARIO]
+            stop_the_rest(cluster)
+            bench = Bench(cluster, binding, population, cores)
+            found = asyncio.run(bench.measure(GatewaySizes(seconds=seconds), steps, department or ()))
+    print_throughput(console, found)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(found.document(), ensure_ascii=False, indent=2) + "\n", "utf-8")
+        console.print(f"→ {json_file}", soft_wrap=True)
+    raise typer.Exit(0 if found.within_budget else 1)
 
 
 def write(json_file: Path, findings: Findings) -> None:
