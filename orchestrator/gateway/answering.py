@@ -119,6 +119,15 @@ def answer(
     )
 
 
+def sealed_to(admitted: Admitted) -> dict[str, list[int]]:
+    """The seats that alone can read a claim, for each claim that is sealed."""
+    return {
+        claim.key: [seat for role in claim.sealed_to if (seat := _approver(role, admitted)) is not None]
+        for claim in admitted.item.claims
+        if claim.sealed_to
+    }
+
+
 def refusal(
     question: Question, reason: Reason, commitment: str, *, attempt: int, seat: Seat, now: int
 ) -> AnswerEnvelope:

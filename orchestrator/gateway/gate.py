@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
@@ -20,7 +21,7 @@ from orchestrator.protocol.ports import BindingView, SeatView, provider_of
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.sheet import Domain, Status
-from orchestrator.protocol.wire import CLOCK_SKEW
+from orchestrator.protocol.wire import CLOCK_SKEW, seat_number
 
 _DAY: Final = 86_400
 
@@ -88,6 +89,11 @@ class Presented:
     case: str
     """`0x…` id of its case."""
 
+    @property
+    def under(self) -> tuple[bytes, int]:
+        """Case and identity seat: what a withdrawal must share with a mandate to end it."""
+        return from_hex(self.case), seat_number(self.mandate.iss)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
@@ -111,6 +117,8 @@ class Circumstances:
     statuses: Mapping[str, Status]
     """By case id; looked up where a retired binding or a push makes it matter."""
     push_days: int
+    withdrawn: frozenset[str] = frozenset()
+    """Ids of cases whose withdrawal this seat knows: it ends every mandate of the case, known as replaced or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +149,7 @@ def judge(question: Question, given: Circumstances, key: SealingKey) -> Admitted
     reason = (
         _of_binding(presented, binding, given)
         or _of_asker(mandate, binding, given)
-        or _of_mandate(question.mandate, mandate, given)
+        or _of_mandate(question.mandate, presented, given)
     )
     if reason is not None:
         return reason
@@ -181,8 +189,11 @@ def _of_asker(mandate: Mandate, binding: BindingView, given: Circumstances) -> R
     return None
 
 
-def _of_mandate(mandate_hash: str, mandate: Mandate, given: Circumstances) -> Reason | None:
-    if mandate.kind == "withdrawal" or given.replaced.get(mandate_hash) == "withdrawal":
+def _of_mandate(mandate_hash: str, presented: Presented, given: Circumstances) -> Reason | None:
+    mandate = presented.mandate
+    if mandate.kind == "withdrawal" or presented.case in given.withdrawn:
+        return Reason.WITHDRAWN
+    if given.replaced.get(mandate_hash) == "withdrawal":
         return Reason.WITHDRAWN
     if mandate_hash in given.replaced:
         return Reason.SUPERSEDED

@@ -18,7 +18,7 @@ from orchestrator.gateway.store import StoredMandate
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import MAX_MANDATE, Mandate, case_id
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
-from orchestrator.protocol.wire import is_int
+from orchestrator.protocol.wire import is_int, seat_number
 
 _MOST_KEPT: Final = 1024
 
@@ -49,9 +49,22 @@ class MandatesRead:
                     kind=presented.mandate.kind,
                     previous=None if previous is None else from_hex(previous),
                     jws=jws,
+                    issuer=seat_number(presented.mandate.iss),
                 )
             )
         return rows
+
+    def cases(self) -> set[tuple[bytes, int]]:
+        """Id and identity seat of every case that a good mandate here belongs to."""
+        return {each.under for each in self.verdicts.values() if isinstance(each, Presented)}
+
+    def withdrawn(self, known: Iterable[tuple[bytes, int]]) -> frozenset[str]:
+        """The cases that were withdrawn: those `known` to be (`Store.withdrawn`), and those whose withdrawal is among these
+        mandates. Only the seat that issued a case's mandates can withdraw it."""
+        ended = set(known)
+        good = [each for each in self.verdicts.values() if isinstance(each, Presented)]
+        ended |= {each.under for each in good if each.mandate.kind == "withdrawal"}
+        return frozenset(each.case for each in good if each.under in ended)
 
     def replaced(self, known: Iterable[tuple[bytes, str, str]]) -> dict[str, str]:
         """Which of these mandates a later one replaced, and its kind.

@@ -1,14 +1,16 @@
 """A seat's query log in its store: every question that came, in one line, logged before anything is answered.
 
-A leaf is `protocol.querylog.entry`: batch hash, question id, attempt. One row's lock keeps the log linear however many
-processes serve the seat.
+A question's leaf is `protocol.querylog.entry`: batch hash, question id, attempt. Between them stand what the identity seat
+delivered (`protocol/notice.py`) and what people asked about themselves (`protocol/access.py`). One row's lock keeps the log
+linear however many processes serve the seat, so that each question comes before or after a withdrawal.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -18,8 +20,9 @@ from orchestrator.database import Row
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Diverged, Invalid
 from orchestrator.domain.suite import hash_of
+from orchestrator.gateway.gate import Reason
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
-from orchestrator.gateway.store import NONCE, Store, StoredMandate, replayed, store_down
+from orchestrator.gateway.store import NONCE, WITHDRAWALS, Store, StoredLook, StoredMandate, replayed, store_down
 from orchestrator.protocol.loghead import sign_statement
 from orchestrator.protocol.querylog import (
     Head,
@@ -49,8 +52,13 @@ _ATTEMPTS: Final[LiteralString] = (
 )
 _BATCH: Final[LiteralString] = "insert into batch (hash, asker, jws) values (%s, %s, %s) on conflict do nothing"
 _MANDATES: Final[LiteralString] = (
-    "insert into mandate (hash, case_id, kind, previous, jws)"
-    " select * from unnest(%b::bytea[], %b::bytea[], %b::text[], %b::bytea[], %b::text[]) on conflict do nothing"
+    "insert into mandate (hash, case_id, kind, previous, jws, issuer)"
+    " select * from unnest(%b::bytea[], %b::bytea[], %b::text[], %b::bytea[], %b::text[], %b::smallint[])"
+    " on conflict do nothing"
+)
+_LOOKS: Final[LiteralString] = (
+    "insert into look (token, index, part, role, mandate, item, place, purpose) select * from unnest(%b::bytea[],"
+    " %b::bigint[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::smallint[], %b::text[]) on conflict do nothing"
 )
 _ENTRIES: Final[LiteralString] = (
     "insert into log_entry (index, entry, outcome) select * from unnest(%b::bigint[], %b::bytea[], %b::text[])"
@@ -77,6 +85,10 @@ class Asked:
     """Question id (`0x…`) and outcome of the gate, in the order of the batch."""
     mandates: Sequence[StoredMandate]
     """Good mandates that came with it."""
+    under: Mapping[int, tuple[bytes, int]] = field(default_factory=dict)
+    """By position of an admitted question, its case and the identity seat that issued the mandate."""
+    looks: Sequence[StoredLook] = ()
+    """Whom the questions are about, with positions in the batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,49 +100,89 @@ class Logged:
     first: int
     """Index of the batch's first entry."""
     attempts: Sequence[int]
+    withdrawn: frozenset[int]
+    """Positions of admitted questions whose case was withdrawn before they were logged: to be refused."""
 
     def path(self, position: int) -> list[bytes]:
         """The inclusion path of the batch's question at `position`."""
         return self.tree.inclusion_proof(self.first + position)
 
 
-async def append(store: Store, asked: Asked) -> Logged:
-    """Logs a batch, numbers its attempts and keeps what it came with, all or nothing; committed when this returns.
+class Appending:
+    """The log under its lock, in a transaction that commits when the context of `appending` ends."""
 
-    Raises Refused (code `replayed`) for a batch that came before, Unavailable (code `store-down`).
+    def __init__(self, cursor: psycopg.AsyncCursor[Row], tree: LogTree) -> None:
+        self.cursor = cursor
+        self.tree = tree
+
+    async def add(self, entries: Sequence[bytes], outcomes: Sequence[str]) -> int:
+        """Appends entries with their outcomes; the index of the first."""
+        first = self.tree.size
+        new = self.tree.append([leaf_hash(each) for each in entries])
+        await self.cursor.execute(_ENTRIES, [list(range(first, self.tree.size)), entries, outcomes])
+        await self.cursor.execute(_STORE_NODES, [*_columns(list(new), 2), list(new.values())])
+        await self.cursor.execute(_HEAD, [self.tree.size, self.tree.root()])
+        return first
+
+    async def keep_mandates(self, mandates: Sequence[StoredMandate]) -> None:
+        """Keeps mandates that are not known yet."""
+        await self.cursor.execute(_MANDATES, _mandate_columns(mandates))
+
+
+@asynccontextmanager
+async def appending(store: Store, nonce: tuple[int, str, int] | None = None) -> AsyncIterator[Appending]:
+    """Takes the log's lock. `nonce` (asker, jti, expiry in seconds since 1970) is of the signed request that is logged.
+
+    Raises Refused (code `replayed`) for a request that came before, Unavailable (code `store-down`).
     """
-    ids = [bytes.fromhex(question[2:]) for question, _ in asked.questions]
-    batch = hash_of(asked.jws.encode("ascii"))
     try:
         async with store.pool.connection() as connection, connection.cursor(binary=True) as cursor:
-            await cursor.execute(NONCE, [asked.asker, asked.jti, asked.expires_at])
-            if await cursor.fetchone() is None:
-                raise replayed()
+            if nonce is not None:
+                await cursor.execute(NONCE, nonce)
+                if await cursor.fetchone() is None:
+                    raise replayed()
             # The lock is a statement of its own: what is read next sees what its last holder committed.
             await cursor.execute(_LOCK)
             size = _size(await cursor.fetchone())
             await cursor.execute(_NODES, _columns(nodes_for_append(size), 2))
-            tree = LogTree(size, _nodes(await cursor.fetchall()))
-            await cursor.execute(_ATTEMPTS, [ids])
-            numbered: dict[Any, Any] = {row["id"]: row["attempts"] for row in await cursor.fetchall()}
-            attempts = [int(numbered[identity]) for identity in ids]
-
-            entries = [
-                entry(to_hex(batch), question, attempt)
-                for (question, _), attempt in zip(asked.questions, attempts, strict=True)
-            ]
-            new = tree.append([leaf_hash(each) for each in entries])
-            async with connection.pipeline():
-                await cursor.execute(_BATCH, [batch, asked.asker, asked.jws])
-                if asked.mandates:
-                    await cursor.execute(_MANDATES, _mandate_columns(asked.mandates))
-                outcomes = [outcome for _, outcome in asked.questions]
-                await cursor.execute(_ENTRIES, [list(range(size, tree.size)), entries, outcomes])
-                await cursor.execute(_STORE_NODES, [*_columns(list(new), 2), list(new.values())])
-                await cursor.execute(_HEAD, [tree.size, tree.root()])
+            yield Appending(cursor, LogTree(size, _nodes(await cursor.fetchall())))
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise store_down() from error
-    return Logged(tree=tree, first=size, attempts=attempts)
+
+
+async def append(store: Store, asked: Asked) -> Logged:
+    """Logs a batch, numbers its attempts and keeps what it came with, all or nothing; committed when this returns.
+
+    Raises as `appending`.
+    """
+    ids = [bytes.fromhex(question[2:]) for question, _ in asked.questions]
+    batch = hash_of(asked.jws.encode("ascii"))
+    async with appending(store, (asked.asker, asked.jti, asked.expires_at)) as log:
+        cursor = log.cursor
+        await cursor.execute(_ATTEMPTS, [ids])
+        numbered: dict[Any, Any] = {row["id"]: row["attempts"] for row in await cursor.fetchall()}
+        attempts = [int(numbered[identity]) for identity in ids]
+        # What was judged before the lock may have been withdrawn meanwhile.
+        await cursor.execute(WITHDRAWALS, [list({case for case, _ in asked.under.values()})])
+        ended = {(row["case_id"], row["issuer"]) for row in await cursor.fetchall()}
+        withdrawn = frozenset(position for position, under in asked.under.items() if under in ended)
+
+        entries = [
+            entry(to_hex(batch), question, attempt)
+            for (question, _), attempt in zip(asked.questions, attempts, strict=True)
+        ]
+        outcomes = [
+            str(Reason.WITHDRAWN) if position in withdrawn else outcome
+            for position, (_, outcome) in enumerate(asked.questions)
+        ]
+        async with cursor.connection.pipeline():
+            await cursor.execute(_BATCH, [batch, asked.asker, asked.jws])
+            if asked.mandates:
+                await log.keep_mandates(asked.mandates)
+            first = await log.add(entries, outcomes)
+            if asked.looks:
+                await cursor.execute(_LOOKS, _look_columns(asked.looks, first))
+    return Logged(tree=log.tree, first=first, attempts=attempts, withdrawn=withdrawn)
 
 
 async def read_tree(
@@ -248,7 +300,19 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _mandate_columns(mandates: Sequence[StoredMandate]) -> list[list[Any]]:
-    return _columns([(each.hash, each.case_id, each.kind, each.previous, each.jws) for each in mandates], 5)
+    return _columns(
+        [(each.hash, each.case_id, each.kind, each.previous, each.jws, each.issuer) for each in mandates], 6
+    )
+
+
+def _look_columns(looks: Sequence[StoredLook], first: int) -> list[list[Any]]:
+    return _columns(
+        [
+            (each.token, first + each.position, each.part, each.role, each.mandate, each.item, each.place, each.purpose)
+            for each in looks
+        ],
+        8,
+    )
 
 
 def _no_such(field: str) -> Invalid:

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway import querylog
-from orchestrator.gateway.answering import Asks, answer, recipients_of, refusal
+from orchestrator.gateway.answering import Asks, answer, recipients_of, refusal, sealed_to
 from orchestrator.gateway.gate import ADMITTED, Admitted, Circumstances, Presented, Reason, judge
+from orchestrator.gateway.lookindex import hide_kinds, kinds_of, looks_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.records import Ask
 from orchestrator.gateway.requests import SignedRequest, asker_of, read_signed
@@ -74,20 +75,10 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
             judged.append(Reason.UNKNOWN_CLAIM if to_read is None else (verdict, to_read))
         await _breathe(position)
 
-    logged = await querylog.append(
-        seat.store,
-        querylog.Asked(
-            asker=asker.number,
-            jti=batch.jti,
-            expires_at=batch.exp,
-            jws=body.batch,
-            questions=[
-                (question.id, str(verdict) if isinstance(verdict, Reason) else ADMITTED)
-                for question, verdict in zip(batch.questions, judged, strict=True)
-            ],
-            mandates=read.stored(),
-        ),
-    )
+    secret = await seat.index.secret(seat.store, seat.keys.sealing, seat.number)
+    logged = await querylog.append(seat.store, _to_log(asker, batch, body.batch, judged, read, seat, secret, now))
+    for position in logged.withdrawn:
+        judged[position] = Reason.WITHDRAWN
 
     admitted = [verdict for verdict in judged if not isinstance(verdict, Reason)]
     today = datetime.now(_BEIJING).date()
@@ -101,12 +92,22 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
         if isinstance(judgement, Reason):
             envelope = refusal(question, judgement, _commitment(question, read), attempt=attempt, seat=seat, now=now)
         else:
-            envelope = answer(judgement[0], next(values), recipients, attempt=attempt, seat=seat, now=int(time.time()))
-            kept.append(_kept(judgement[0], envelope, log_index))
-        envelopes.append(envelope.with_log(log_index, logged.path(position), jws_hash(body.batch)))
+            said, admission = next(values), judgement[0]
+            envelope = answer(admission, said, recipients, attempt=attempt, seat=seat, now=int(time.time()))
+            hidden = hide_kinds(secret, question.id, attempt, kinds_of(admission, said, sealed_to(admission)))
+            kept.append(_kept(admission, envelope, log_index, read.verdicts[question.mandate], hidden))
+        envelopes.append(envelope)
         await _breathe(position)
-    if kept:
-        await seat.store.keep_answers(kept)
+    for log_index in await seat.store.keep_answers(kept) if kept else ():
+        position = log_index - logged.first
+        question, attempt = batch.questions[position], logged.attempts[position]
+        commitment = _commitment(question, read)
+        envelopes[position] = refusal(question, Reason.WITHDRAWN, commitment, attempt=attempt, seat=seat, now=now)
+    hashed = jws_hash(body.batch)
+    envelopes = [
+        envelope.with_log(logged.first + position, logged.path(position), hashed)
+        for position, envelope in enumerate(envelopes)
+    ]
     head = querylog.signed_head(seat, chain.domain("CaseLedger"), logged.tree)
     return _json({"answers": [envelope.payload() for envelope in envelopes], "head": head})
 
@@ -184,8 +185,42 @@ async def _look_up(
         replaced=replaced,
         statuses=await _statuses(batch, read, chain),
         push_days=seat.policy.last.push_days,
+        withdrawn=read.withdrawn(await seat.store.withdrawn(read.cases())),
     )
     return circumstances, read
+
+
+def _to_log(
+    asker: SeatView,
+    batch: QuestionBatch,
+    jws: str,
+    judged: Sequence[tuple[Admitted, Ask] | Reason],
+    read: MandatesRead,
+    seat: Seat,
+    secret: bytes,
+    now: int,
+) -> querylog.Asked:
+    """What is written of a batch before anything is answered."""
+    verdicts = [each if isinstance(each, Reason) else each[0] for each in judged]
+    key = seat.keys.sealing
+    return querylog.Asked(
+        asker=asker.number,
+        jti=batch.jti,
+        expires_at=batch.exp,
+        jws=jws,
+        questions=[
+            (question.id, str(verdict) if isinstance(verdict, Reason) else ADMITTED)
+            for question, verdict in zip(batch.questions, verdicts, strict=True)
+        ],
+        mandates=read.stored(),
+        under={
+            position: presented.under
+            for position, verdict in enumerate(verdicts)
+            if isinstance(verdict, Admitted)
+            and isinstance(presented := read.verdicts[verdict.question.mandate], Presented)
+        },
+        looks=looks_of(batch.questions, verdicts, read.verdicts, seat=seat.number, key=key, secret=secret, now=now),
+    )
 
 
 async def _statuses(batch: QuestionBatch, read: MandatesRead, chain: ChainView) -> Mapping[str, Status]:
@@ -218,13 +253,20 @@ def _commitment(question: Question, read: MandatesRead) -> str:
     return "0x" + "00" * 32
 
 
-def _kept(admitted: Admitted, envelope: AnswerEnvelope, log_index: int) -> StoredAnswer:
+def _kept(
+    admitted: Admitted, envelope: AnswerEnvelope, log_index: int, presented: Presented | Reason, kinds: bytes
+) -> StoredAnswer:
+    assert isinstance(presented, Presented)
+    case, issuer = presented.under
     return StoredAnswer(
         question=from_hex(envelope.question),
         attempt=envelope.attempt,
         binding=admitted.binding.number,
         log_index=log_index,
         envelope=orjson.dumps(envelope.payload()),
+        case=case,
+        issuer=issuer,
+        kinds=kinds,
     )
 
 

@@ -20,6 +20,7 @@ from orchestrator.domain.catalogue import owner_of, parse_document
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.adapter import Adapter, read_adapters
+from orchestrator.gateway.lookindex import LookIndex
 from orchestrator.gateway.policy import PolicyFile
 from orchestrator.gateway.records import Records
 from orchestrator.gateway.store import Store
@@ -110,6 +111,7 @@ class Seat:
     """Whether what only a development environment may do counts for nothing here."""
     policy: PolicyFile = field(default_factory=PolicyFile)
     scenarios: Scenarios = field(default_factory=Scenarios)
+    index: LookIndex = field(default_factory=LookIndex)
 
     @property
     def number(self) -> int:

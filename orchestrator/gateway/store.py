@@ -6,7 +6,8 @@ set-based: a batch of 256 questions is a handful of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, LiteralString
@@ -83,6 +84,25 @@ class StoredMandate:
     kind: str
     previous: bytes | None
     jws: str
+    issuer: int
+    """Number of the identity seat that signed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLook:
+    """Whom a question of a batch is about, as the store keeps it: without the identifier."""
+
+    token: bytes
+    """`gateway/lookindex.py`."""
+    position: int
+    """Of the question in its batch."""
+    part: str
+    """`subject`, or `compared` where the question compares something else with them."""
+    role: str
+    mandate: bytes
+    item: str
+    place: int
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +115,11 @@ class StoredAnswer:
     log_index: int
     envelope: bytes
     """JSON of the answer envelope."""
+    case: bytes
+    issuer: int
+    """Number of the identity seat that issued the mandate."""
+    kinds: bytes
+    """What was answered in kind, encrypted: `gateway/lookindex.py`."""
 
 
 class Store:
@@ -133,27 +158,60 @@ class Store:
         rows = await self.rows("select previous, kind, jws from mandate where previous = any(%s)", [list(hashes)])
         return [(_bytes(row["previous"]), str(row["kind"]), str(row["jws"])) for row in rows]
 
-    async def keep_answers(self, answers: Sequence[StoredAnswer]) -> None:
-        """Keeps what is about to leave: every attempt once."""
-        await self.rows(
-            "insert into answer (question, attempt, binding, log_index, envelope)"
-            " select * from unnest(%b::bytea[], %b::int[], %b::bigint[], %b::bigint[], %b::bytea[])",
-            [
-                [answer.question for answer in answers],
-                [answer.attempt for answer in answers],
-                [answer.binding for answer in answers],
-                [answer.log_index for answer in answers],
-                [answer.envelope for answer in answers],
-            ],
-        )
+    async def withdrawn(self, cases: Iterable[tuple[bytes, int]]) -> set[tuple[bytes, int]]:
+        """Those of the cases (id, identity seat) whose withdrawal this seat knows."""
+        wanted = set(cases)
+        rows = await self.rows(WITHDRAWALS, [list({case for case, _ in wanted})]) if wanted else []
+        return wanted & {(_bytes(row["case_id"]), _int(row["issuer"])) for row in rows}
+
+    @asynccontextmanager
+    async def between_withdrawals(self) -> AsyncIterator[psycopg.AsyncCursor[Row]]:
+        """A transaction during which no withdrawal comes in: those that have come are seen in it, others wait for its end."""
+        try:
+            async with self.pool.connection() as connection, connection.cursor(binary=True) as cursor:
+                await cursor.execute("select pg_advisory_xact_lock_shared(%s)", [WITHDRAWAL_LOCK])
+                yield cursor
+        except (psycopg.OperationalError, psycopg.errors.InterfaceError) as error:
+            raise store_down() from error
+
+    async def keep_answers(self, answers: Sequence[StoredAnswer]) -> frozenset[int]:
+        """Keeps what is about to leave: every attempt once. The log indices of those that must not leave, since their case
+        was withdrawn meanwhile: they are not kept, and the log says so."""
+        async with self.between_withdrawals() as cursor:
+            await cursor.execute(
+                "insert into answer (question, attempt, binding, log_index, envelope, case_id, issuer, kinds)"
+                " select * from unnest(%b::bytea[], %b::int[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[],"
+                " %b::smallint[], %b::bytea[]) as a(question, attempt, binding, log_index, envelope, case_id, issuer, kinds)"
+                " where not exists (select from mandate w where w.kind = 'withdrawal'"
+                " and (w.case_id, w.issuer) = (a.case_id, a.issuer)) returning log_index",
+                [
+                    [answer.question for answer in answers],
+                    [answer.attempt for answer in answers],
+                    [answer.binding for answer in answers],
+                    [answer.log_index for answer in answers],
+                    [answer.envelope for answer in answers],
+                    [answer.case for answer in answers],
+                    [answer.issuer for answer in answers],
+                    [answer.kinds for answer in answers],
+                ],
+            )
+            kept = {_int(row["log_index"]) for row in await cursor.fetchall()}
+            barred = frozenset(answer.log_index for answer in answers) - kept
+            if barred:
+                await cursor.execute(
+                    "update log_entry set outcome = 'withdrawn' where index = any(%s)", [sorted(barred)]
+                )
+        return barred
 
     async def latest_answers(self, questions: Sequence[bytes]) -> list[StoredAnswer]:
-        """The newest answered attempt of each question that has one; none where that one was recalled."""
+        """The newest answered attempt of each question that has one; none where that one was recalled, or the case withdrawn."""
         rows = await self.rows(
-            "select * from (select distinct on (question) question, attempt, binding, log_index, envelope from answer"
+            "select * from (select distinct on (question) * from answer"
             " where question = any(%s) order by question, attempt desc) newest"
             " where not exists"
-            " (select from recalled r where (r.question, r.attempt) = (newest.question, newest.attempt))",
+            " (select from recalled r where (r.question, r.attempt) = (newest.question, newest.attempt))"
+            " and not exists (select from mandate w where w.kind = 'withdrawal'"
+            " and (w.case_id, w.issuer) = (newest.case_id, newest.issuer))",
             [list(questions)],
         )
         return [
@@ -163,6 +221,9 @@ class Store:
                 binding=_int(row["binding"]),
                 log_index=_int(row["log_index"]),
                 envelope=_bytes(row["envelope"]),
+                case=_bytes(row["case_id"]),
+                issuer=_int(row["issuer"]),
+                kinds=_bytes(row["kinds"]),
             )
             for row in rows
         ]
@@ -224,6 +285,14 @@ class Store:
             [digest, kind, asker, request, proposal],
         )
 
+
+WITHDRAWALS: Final[LiteralString] = (
+    "select case_id, issuer from mandate where kind = 'withdrawal' and case_id = any(%b::bytea[])"
+)
+"""Case and identity seat of each of the cases that was withdrawn."""
+
+WITHDRAWAL_LOCK: Final = 0x77697468
+"""PostgreSQL advisory lock: shared by whoever lets something out under a mandate, exclusive for a withdrawal that comes in."""
 
 NONCE: Final[LiteralString] = (
     "insert into nonce (asker, jti, expires_at) values (%s, %s, to_timestamp(%s)) on conflict do nothing returning jti"

@@ -125,6 +125,16 @@ def basis_info(seat: int) -> bytes:
     return _info("lianban.basis.v1", seat)
 
 
+def access_info(commitment: str, seat: int) -> bytes:
+    """What the subject of an access request is bound to."""
+    return _info("lianban.access.v1", commitment, seat)
+
+
+def index_info(seat: int) -> bytes:
+    """What a secret is bound to that a seat seals to itself: by it the seat finds its log's entries about somebody."""
+    return _info("lianban.index.v1", seat)
+
+
 def _info(tag: str, *parts: str | int) -> bytes:
     """`tag` and the parts as UTF-8 text (numbers in decimal), each ended by a zero byte.
 

@@ -180,8 +180,10 @@ async def test_append__same_nonce_of_other_seat__no_replay(store: Store) -> None
 
 
 async def test_append__mandates__kept_once_with_what_they_replace(store: Store) -> None:
-    grant = StoredMandate(hash=b"\1" * 32, case_id=b"\2" * 32, kind="grant", previous=None, jws="a.b.c")
-    withdrawal = StoredMandate(hash=b"\3" * 32, case_id=b"\2" * 32, kind="withdrawal", previous=b"\1" * 32, jws="d")
+    grant = StoredMandate(hash=b"\1" * 32, case_id=b"\2" * 32, kind="grant", previous=None, jws="a.b.c", issuer=2)
+    withdrawal = StoredMandate(
+        hash=b"\3" * 32, case_id=b"\2" * 32, kind="withdrawal", previous=b"\1" * 32, jws="d", issuer=2
+    )
     for _ in range(2):
         await append(store, replace(batch(*some(1)), mandates=[grant, withdrawal]))
     assert await store.mandates([grant.hash, b"\7" * 32]) == {grant.hash: "a.b.c"}
