@@ -115,15 +115,28 @@ class Adapter(BaseModel):
 def read_adapters(texts: Iterable[str]) -> dict[str, Adapter]:
     """The adapters of all departments that the documents describe, by department id.
 
-    A document with `extends: <department id>` adds records and evidence to that department's own document. Raises
-    `Invalid` for whatever is malformed, given twice or extends nobody.
+    A document with `extends: <department id>` adds records and evidence to that department's own document. A department's
+    own document may come again as it is: where operator and department share an installation, it lies in the key folder
+    for the gateway and in the `adapters` folder for the catalogue. Raises `Invalid` for whatever is malformed, given twice
+    with differences, or extends nobody.
     """
-    documents = [parse_document(text) for text in texts]
+    documents: list[dict[str, Any]] = []
+    for text in texts:
+        document = parse_document(text)
+        if "extends" in document or document not in documents:
+            documents.append(document)
     merged: dict[str, dict[str, Any]] = {}
     for document in sorted(documents, key=lambda d: "extends" in d):
         owner = owner_of(document)
         if "department" in document:
-            _add(merged, owner, {"department": document["department"], "records": {}, "evidence": {}}, "departments")
+            if owner in merged:
+                raise _wrong(
+                    f"departments.{owner}",
+                    "两份部门文件描述同一部门且内容不同 / two files describe this department, differently",
+                    "密钥目录与 adapters 中的两份须一致;增补的一份以 extends 开头"
+                    " / keep those in the key folder and in adapters alike; an addition begins with extends",
+                )
+            merged[owner] = {"department": document["department"], "records": {}, "evidence": {}}
         if owner not in merged:
             raise Invalid(
                 field="extends",

@@ -47,6 +47,8 @@ class SqlConnector:
         self._name = name
         self._source = source
         self._engine = _engine(name, source, folder)
+        url = self._engine.url
+        self._file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
         self._threads = ThreadPoolExecutor(source.connections, thread_name_prefix=f"source-{name}")
 
     async def open(self) -> None:
@@ -79,25 +81,42 @@ class SqlConnector:
         return rows
 
     def _fault(self, name: str, table: Table, error: SQLAlchemyError) -> SourceFault:
-        """What to tell of a failed statement: its kind, or the columns that are missing. Its message may quote values."""
+        """What to tell of a failed statement: what is missing, or its kind. Its message may quote values."""
         kind = type(getattr(error, "orig", None) or error).__name__
         if isinstance(error, DBAPIError) and (missing := self._missing(name, table)) is not None:
             return missing
+        if self._file is not None and not self._file.exists():
+            return SourceFault(
+                f"{SOURCES_FILE}.{self._name}.url",
+                f"没有文件 {self._file}",
+                f"there is no file {self._file}",
+                "核对路径 / check the path",
+            )
         return SourceFault(
             f"{SOURCES_FILE}.{self._name}",
             f"数据库无法读取({kind})",
             f"the database {self._name} cannot be read ({kind})",
-            "核对地址、口令、授权与表名,或超时 / check address, password, grants and the table's name, or the time it takes",
+            "核对地址、口令与授权,或是否超时 / check address, password and grants, or the time it takes",
         )
 
     def _missing(self, name: str, table: Table) -> SourceFault | None:
-        """Which columns of the adapter the table does not have, as far as the database says."""
+        """The table, or the columns of the adapter, that the database does not have, as far as it says."""
         query: Select[Any] = select(literal_column("*")).select_from(_table(name, table)).limit(0)
         try:
-            with self._engine.connect() as connection:
-                there = list(connection.execute(query).keys())
+            connection = self._engine.connect()
         except SQLAlchemyError:
             return None
+        try:
+            with connection:
+                there = list(connection.execute(query).keys())
+        except SQLAlchemyError:
+            view = table.view or name
+            return SourceFault(
+                f"{name}.view" if table.view else name,
+                f"来源中没有表或视图 {view},或无权读取",
+                f"the source has no table or view {view}, or the account may not read it",
+                "核对 view 的拼写、大小写与模式名,以及授权 / check the spelling, case and schema of view, and the grants",
+            )
         known = {title.lower() for title in there}
         missing = {each: spec.source or each for each, spec in table.columns.items()}
         missing = {each: title for each, title in missing.items() if title.lower() not in known}

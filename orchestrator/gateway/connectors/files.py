@@ -7,6 +7,7 @@ are kept in memory, with an index for each column that rows are looked up by, un
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
@@ -29,6 +30,8 @@ from orchestrator.gateway.sources import SOURCES_FILE, FileSource
 _log = structlog.get_logger(__name__)
 _BEIJING: Final = ZoneInfo("Asia/Shanghai")
 _CHUNK: Final = 500
+_NAMED: Final = 8
+"""Files that a fault names at most."""
 
 _Version = tuple[str, int, int, int]
 """Name, inode, size and time of change: another one means another content."""
@@ -110,7 +113,8 @@ class FileConnector:
         loaded = self._loaded.get(name)
         if loaded is not None and loaded.layout != table:
             loaded = None
-        for drop in self._drops(name, layout):
+        found = self._drops(name, layout)
+        for drop in found:
             if loaded is not None and drop.version == loaded.drop.version:
                 return loaded
             if loaded is not None and drop.stamp < loaded.drop.stamp:
@@ -129,11 +133,27 @@ class FileConnector:
             return taken
         if loaded is not None:
             return loaded
-        raise SourceFault(
-            f"{name}.file.pattern",
-            "目录中没有可用的文件",
-            "there is no whole file of this pattern in the folder",
-            f"先以别名写入,写完再改名为 / write it under another name, then rename it to {layout.pattern}",
+        raise self._nothing(name, layout, found)
+
+    def _nothing(self, name: str, layout: FileLayout, found: Sequence[_Drop]) -> SourceFault:
+        """Why no file can be taken: none has such a name, or those that have are not whole."""
+        field, there = f"{name}.file.pattern", list[str]()
+        if found:
+            names = " / ".join(drop.path.name for drop in found[:_NAMED])
+            return SourceFault(
+                field,
+                f"文件不完整、刚有改动或不是所称的格式:{names}",
+                f"not whole, changed just now, or not of the format that its name says: {names}",
+                f"静置 {self._source.settle:g} 秒后再试;先以别名写入,写完再改名为 {layout.pattern}"
+                f" / try again {self._source.settle:g} seconds later; write it under another name, then rename it",
+            )
+        with contextlib.suppress(OSError):  # gone since it was looked through
+            there = sorted(os.listdir(self._source.folder))[:_NAMED]
+        return SourceFault(
+            field,
+            f"目录中没有名为 {layout.pattern} 的文件",
+            f"no file in the folder is called {layout.pattern}",
+            f"{self._source.folder} 中有 / holds: {', '.join(there) or '—'}",
         )
 
     def _taken(self, drop: _Drop, name: str, table: Table, layout: FileLayout, loaded: _Loaded | None) -> _Loaded:

@@ -109,7 +109,7 @@ def test_read_adapters__semicolon_inside_a_text__allowed() -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        [DEPARTMENT, DEPARTMENT],
+        [DEPARTMENT, changed("department/seat", 41)],
         [DEPARTMENT, "extends: haidian-water\nevidence: {E90: {slug: x}}"],
         [DEPARTMENT, "extends: haidian-water\nrecords: {R90: {}}"],
         ["extends: haidian-water"],
@@ -120,6 +120,10 @@ def test_read_adapters__semicolon_inside_a_text__allowed() -> None:
 def test_read_adapters__given_twice_or_of_nobody__invalid(texts: list[str]) -> None:
     with pytest.raises(Invalid):
         read_adapters(texts)
+
+
+def test_read_adapters__own_document_again_as_it_is__counts_once() -> None:
+    assert read_adapters([DEPARTMENT, f"# a copy\n{DEPARTMENT}"]) == read_adapters([DEPARTMENT])
 
 
 def test_read_adapters__table_in_two_records__invalid() -> None:

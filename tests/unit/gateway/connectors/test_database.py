@@ -76,7 +76,7 @@ def test_fetch__several_columns__each_row_once(file: Path) -> None:
             "accounts.columns.kh.source",
         ),
         ({"columns": {**COLUMNS, "kh": {"type": "integer", "comment": "-"}}}, "accounts.columns.kh"),
-        ({"view": "nothing"}, "sources.yaml.own"),
+        ({"view": "nothing"}, "accounts.view"),
     ],
 )
 def test_fetch__not_as_the_adapter_says__fault_names_the_field(file: Path, given: dict[str, Any], field: str) -> None:
@@ -88,9 +88,11 @@ def test_fetch__not_as_the_adapter_says__fault_names_the_field(file: Path, given
 
 
 def test_fetch__no_such_file__fault_and_none_is_made(tmp_path: Path) -> None:
-    with pytest.raises(SourceFault):
+    with pytest.raises(SourceFault) as caught:
         fetch(sqlite(tmp_path / "none.db"), table())
 
+    assert caught.value.field == "sources.yaml.own.url"
+    assert "none.db" in caught.value.detail_en
     assert list(tmp_path.iterdir()) == []
 
 

@@ -244,11 +244,24 @@ def test_fetch__workbook__values_sheet_and_header_row(tmp_path: Path) -> None:
     assert caught.value.field == "sw_zh.file.sheet"
 
 
-def test_fetch__workbook_that_is_none__fault_or_not_taken(tmp_path: Path) -> None:
+def test_fetch__workbook_that_is_none__fault_names_it(tmp_path: Path) -> None:
     drop(tmp_path, "zh.xlsx", "PK\x03\x04 nothing of the kind")
 
-    with pytest.raises(SourceFault):
+    with pytest.raises(SourceFault) as caught:
         fetch(connector(tmp_path), table("zh.xlsx"))
+
+    assert "zh.xlsx" in caught.value.detail_en
+
+
+def test_fetch__no_file_of_that_name__fault_names_those_there_are(tmp_path: Path) -> None:
+    drop(tmp_path, "accounts_20260302.csv", HEADER)
+
+    with pytest.raises(SourceFault) as caught:
+        fetch(connector(tmp_path), table())
+
+    assert caught.value.field == "sw_zh.file.pattern"
+    assert "zh_{date}.csv" in caught.value.detail_en
+    assert "accounts_20260302.csv" in caught.value.remedy
 
 
 def test_fetch__long_file_comes__old_rows_until_it_is_read(tmp_path: Path) -> None:
