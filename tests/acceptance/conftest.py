@@ -21,6 +21,7 @@ from orchestrator.seeding.city import Population
 from orchestrator.settings import load_settings
 from tests.support.demonstration import Demonstration, demonstration
 from tests.support.line import Line
+from tests.support.recording import Recording
 from tests.support.world import ALONE, PACE, World, open_world
 
 MEMORY = Path("/dev/shm")
@@ -49,7 +50,17 @@ def node_line(data_dir: Path) -> Iterator[Line]:
 
 
 @pytest.fixture(scope="session")
-def cluster(data_dir: Path, node_line: Line) -> Iterator[Cluster]:
+def recording(data_dir: Path) -> Iterator[Recording]:
+    """Who can listen to the cluster's processes: `with recording.on():` everything that they say to each other is kept."""
+    recording = Recording(data_dir / "traffic")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in recording.environment.items():
+            patch.setenv(name, value)
+        yield recording
+
+
+@pytest.fixture(scope="session")
+def cluster(data_dir: Path, node_line: Line, recording: Recording) -> Iterator[Cluster]:
     """Everything running over a small population, with the seven scenarios published and bound."""
     settings = load_settings(data_dir=data_dir, node_url=f"http://127.0.0.1:{node_line.port}", **PACE)
     steps = Steps()

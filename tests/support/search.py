@@ -33,7 +33,7 @@ DIGEST = 16
 _CHUNK = 1 << 22
 _INFLATED = 1 << 26
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-_BITS = 22
+_BITS = 25
 
 _ALGORITHMS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     *(
@@ -70,6 +70,11 @@ class Finding:
     way: str
     """The encodings that were undone, outermost first; empty when it lay there as it is."""
 
+    @property
+    def digest(self) -> bool:
+        """Whether it is a digest of the marker rather than the marker."""
+        return self.form not in ENCODINGS
+
 
 def needles_of(marker: str, *, alone: bool = False) -> Iterator[Needle]:
     """A marker in every encoding in which it is long enough to be told from chance; letters also in lower case."""
@@ -94,18 +99,21 @@ def digests_of(kind: str, identifier: str, name: str) -> Iterator[Needle]:
         "type,0,id": f"{kind}\0{identifier}",
         "id,0": f"{identifier}\0",
         "id,newline": f"{identifier}\n",
-        "name+id": f"{name}{identifier}",
-        "id+name": f"{identifier}{name}",
-        "name:id": f"{name}:{identifier}",
-        "id:name": f"{identifier}:{name}",
         "json id": f'"{identifier}"',
         "json {id}": f'{{"id":"{identifier}"}}',
         "json {id,type}": f'{{"id":"{identifier}","type":"{kind}"}}',
         "json {type,id}": f'{{"type":"{kind}","id":"{identifier}"}}',
-        "json {id,name,type}": f'{{"id":"{identifier}","name":"{name}","type":"{kind}"}}',
         "commitment without salt": f"lianban.subject.v1\0{kind}\0{identifier}",
-        "name": name,
     }
+    if name:
+        compositions |= {
+            "name+id": f"{name}{identifier}",
+            "id+name": f"{identifier}{name}",
+            "name:id": f"{name}:{identifier}",
+            "id:name": f"{identifier}:{name}",
+            "json {id,name,type}": f'{{"id":"{identifier}","name":"{name}","type":"{kind}"}}',
+            "name": name,
+        }
     for words, text in compositions.items():
         for algorithm, digest in _ALGORITHMS:
             found = digest(text.encode())[:DIGEST]
@@ -121,6 +129,7 @@ class Searcher:
 
     def __init__(self, needles: Iterable[Needle]) -> None:
         self._by_window: dict[int, list[Needle]] = {}
+        self._clean: set[tuple[str, bytes]] = set()
         for needle in needles:
             if len(needle.data) < WINDOW:
                 raise ValueError(f"a needle of {needle.form} is too short to be told from chance")
@@ -133,11 +142,14 @@ class Searcher:
     def search(self, place: str, data: bytes) -> list[Finding]:
         """Every marker that lies in the data or in what can be decoded out of it, each form once."""
         found = {}
-        for way, layer in layers(data):
+        runs = Runs(self._clean)
+        for way, layer in layers(data, runs):
             for needle in self._in(layer):
                 key = (needle.marker, needle.form)
                 if key not in found:
                     found[key] = Finding(place=place, marker=needle.marker, form=needle.form, way=way)
+        if not found:
+            self._clean |= runs.seen
         return list(found.values())
 
     def _in(self, data: bytes) -> Iterator[Needle]:
@@ -167,7 +179,23 @@ def _lies(data: bytes, end: int, needle: Needle) -> bool:
     return not needle.alone or not (data[max(begin - 1, 0) : begin].isalnum() or data[end : end + 1].isalnum())
 
 
-def layers(data: bytes) -> Iterator[tuple[str, bytes]]:
+class Runs:
+    """Rows of hex or base64, remembered from place to place: the same tokens lie in many, and need be undone in one."""
+
+    def __init__(self, clean: set[tuple[str, bytes]] | None = None) -> None:
+        self._clean = clean if clean is not None else set()
+        self.seen: set[tuple[str, bytes]] = set()
+        """Those of this place, by encoding."""
+
+    def new(self, encoding: str, runs: Iterable[bytes]) -> Iterator[bytes]:
+        """The runs that are not known from places in which nothing was found."""
+        for run in set(runs):
+            if (encoding, run) not in self._clean:
+                self.seen.add((encoding, run))
+                yield run
+
+
+def layers(data: bytes, runs: Runs) -> Iterator[tuple[str, bytes]]:
     """The data, and everything that decodes out of it, with the way there."""
     seen: set[bytes] = set()
     waiting = [("", data)]
@@ -182,13 +210,14 @@ def layers(data: bytes) -> Iterator[tuple[str, bytes]]:
             if depth < DEPTH:
                 following += [
                     (f"{way} > {name}" if way else name, found)
-                    for name, found in _decoded(layer, binary=depth > 0 and not way.endswith("compressed"))
+                    for name, found in _decoded(layer, runs, binary=depth > 0 and not way.endswith("compressed"))
                 ]
         waiting = following
 
 
 _HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{11,}")
+_ALL_HEX = re.compile(rb"[0-9a-fA-F]{32,}")
 _LINES = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{60,}+(?:(?:\\r|\\n|\s)++[A-Za-z0-9+/]++)++")
 _LINE_END = re.compile(rb"\\r|\\n|\s")
 _ADDRESS = re.compile(rb"[^\s\"'<>&=;,\\]+")
@@ -197,12 +226,13 @@ _TEXT = re.compile(rb"[^<>\n]+")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNITS = re.compile(rb"(?:\\+u[0-9A-Fa-f]{4})+")
 _BYTE = re.compile(rb"\\+x([0-9A-Fa-f]{2})")
+_BYTES = re.compile(rb"(?:\\+x[0-9A-Fa-f]{2}){2,}")
 _PLAIN = re.compile(rb"[\t\n\r -~]{11,}")
 _PACKED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _decoded(data: bytes, *, binary: bool) -> Iterator[tuple[str, bytes]]:
+def _decoded(data: bytes, runs: Runs, *, binary: bool) -> Iterator[tuple[str, bytes]]:
     """What lies in the data one encoding down: all pieces of a kind together, apart by line ends."""
     packed = b"\n".join(_inflated(data))
     if packed:
@@ -210,11 +240,11 @@ def _decoded(data: bytes, *, binary: bool) -> Iterator[tuple[str, bytes]]:
     if binary:  # every encoding but compression is of plain letters, and chance makes few long rows of them
         data = b"\n".join(_PLAIN.findall(data))
     for name, pieces in (
-        ("hex", _from_hex(data)),
-        ("base64", _from_base64(data)),
+        ("hex", _from_hex(data, runs)),
+        ("base64", _from_base64(data, runs)),
         ("url", (_PERCENT.sub(_byte, piece) for piece in _pieces(data, _ADDRESS, b"%"))),
         ("json", (_UNITS.sub(_unit, piece) for piece in _pieces(data, _QUOTED, b"\\u"))),
-        ("byte escapes", (_BYTE.sub(_byte, piece) for piece in _pieces(data, _QUOTED, b"\\x"))),
+        ("byte escapes", (_BYTE.sub(_byte, piece) for piece in _pieces(data, _QUOTED, b"\\x") if _BYTES.search(piece))),
         ("html", (html.unescape(each.decode("utf-8", "replace")).encode() for each in _pieces(data, _TEXT, b"&#"))),
     ):
         joined = b"\n".join(pieces)
@@ -227,15 +257,18 @@ def _pieces(data: bytes, shape: re.Pattern[bytes], sign: bytes) -> set[bytes]:
     return {piece for piece in shape.findall(data) if sign in piece} if sign in data else set()
 
 
-def _from_hex(data: bytes) -> Iterator[bytes]:
-    for run in set(_HEX.findall(data)):
+def _from_hex(data: bytes, runs: Runs) -> Iterator[bytes]:
+    for run in runs.new("hex", _HEX.findall(data)):
         for text in (run, run[1:]):
             yield bytes.fromhex(text[: len(text) & ~1].decode())
 
 
-def _from_base64(data: bytes) -> Iterator[bytes]:
-    runs = {*_BASE64.findall(data), *(_LINE_END.sub(b"", block) for block in _LINES.findall(data))}
-    for run in runs:
+def _from_base64(data: bytes, runs: Runs) -> Iterator[bytes]:
+    for run in runs.new(
+        "base64", [*_BASE64.findall(data), *(_LINE_END.sub(b"", block) for block in _LINES.findall(data))]
+    ):
+        if _ALL_HEX.fullmatch(run):  # no such base64 comes about by chance, and there is much hex
+            continue
         text = run.translate(_STANDARD)
         for skipped in range(4):
             part = text[skipped:]
