@@ -84,13 +84,16 @@ def trimmed(file: CaseFile, seat: int) -> CaseFile:
 
     form = None if file.form is None else SealedForm(hash=file.form.hash, sealed=own(file.form.sealed))
     materials = [SealedMaterial(id=each.id, hash=each.hash, sealed=own(each.sealed)) for each in file.materials]
-    return file.model_copy(update={"form": form, "materials": materials})
+    contests = tuple(each.model_copy(update={"sealed": own(each.sealed)}) for each in file.contests)
+    return file.model_copy(update={"form": form, "materials": materials, "contests": contests})
 
 
 def basis_row(case: OpenCase, secret: str, inputs: Mapping[str, str], seat: int) -> dict[str, Any]:
     """What a row of the table `basis` holds besides case and number: secret, salted, file, envelopes."""
     listed = {(each.id, each.hash) for each in case.listed}
-    file = trimmed(case.file, seat)
+    # With the contests that providers handed out: deciding once more has to know them, too.
+    known = case.file.model_copy(update={"contests": tuple(each.carried for each in case.contests)})
+    file = trimmed(known, seat)
     file = file.model_copy(update={"materials": [each for each in file.materials if (each.id, each.hash) in listed]})
     return {
         "secret": secret,

@@ -22,11 +22,13 @@ from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.domain.situations import read_form, read_situation
 from orchestrator.gateway.client import GatewayClient
+from orchestrator.gateway.contested import Contested, read_contests
 from orchestrator.gateway.gate import Presented, Reason
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.answer import Answer, AnswerEnvelope, read_answer
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.contest import Carried
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import DEVELOPMENT_METHOD, Mandate, check_chain, open_subject, salted_hash
 from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of
@@ -57,6 +59,8 @@ class CaseFile(WireModel):
     materials: list[SealedMaterial]
     given_up: Listed[Name] = ()
     """Items whose provider has been down for so long that nobody waits for a new answer. A fresh one counts all the same."""
+    contests: Listed[Carried] = ()
+    """What the applicant contests, with the departments' replies; providers are asked for these too."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +86,8 @@ class OpenCase:
     """False when an answer failed verification."""
     stale: list[str] = field(default_factory=list)
     """Items whose newest answer is too old."""
+    contests: list[Contested] = field(default_factory=list)
+    """What the applicant contests, verified, oldest first."""
     unreached: list[str] = field(default_factory=list)
     """Items whose provider this seat did not reach, and that somebody still waits for."""
 
@@ -113,6 +119,19 @@ class OpenCase:
             seat = provider_of(item, self.scenario, self.binding)
             for index in range(len(self.mandate.subjects.get(item.subject, ()))):
                 found.append((question_id(self.mandate_hash, item.id, index, "decide"), item, index, seat))
+        return found
+
+    def earlier_questions(self) -> list[tuple[str, int]]:
+        """(question id, provider's seat) of what was asked under mandates that an amendment replaced: contests of these
+        answers still count."""
+        found = []
+        for jws, mandate in zip(self.file.mandates[:-1], self.mandates[:-1], strict=True):
+            for grant in mandate.evidence:
+                item = next((each for each in self.scenario.evidence if each.id == grant.item), None)
+                if item is None or item.purpose != "decide" or item.source != "gateway":
+                    continue
+                for index in range(len(mandate.subjects.get(item.subject, ()))):
+                    found.append((question_id(jws_hash(jws), item.id, index, "decide"), grant.seat))
         return found
 
     def facts(self) -> CaseFacts:
@@ -325,8 +344,14 @@ async def fetch_answers(
     """Fetches the newest answer to every question of the cases, one request per provider, and verifies each.
 
     What has not been answered is None: unknown to the rules. So is what a provider that cannot be reached was asked, and
-    its items stand in `unreached` unless the case's file gives them up.
+    its items stand in `unreached` unless the case's file gives them up. Contests of these answers come along.
     """
+    handed: dict[str, list[Carried]] = defaultdict(list)
+    by_case = {question: case for case in cases for question in _contestable(case)}
+    earlier: dict[int, list[str]] = defaultdict(list)
+    for case in cases:
+        for question, provider in case.earlier_questions():
+            earlier[provider].append(question)
     by_seat: dict[int, list[tuple[OpenCase, str, EvidenceItem, int]]] = defaultdict(list)
     for case in cases:
         for question, item, index, provider in case.questions():
@@ -336,21 +361,32 @@ async def fetch_answers(
     async def one(provider: int, asked: list[tuple[OpenCase, str, EvidenceItem, int]]) -> None:
         try:
             view = await chain.seat(provider)
-            envelopes = await client.latest(view, [question for _, question, _, _ in asked])
+            latest = await client.latest(view, [*(question for _, question, _, _ in asked), *earlier[provider]])
         except LianbanError as error:
             log.warning("provider-not-reached", seat=provider, questions=len(asked), code=error.code)
             for case, _, item, _ in asked:
                 if item.id not in case.file.given_up:
                     case.unreached.append(item.id)
             return
-        found = {envelope.question: envelope for envelope in envelopes}
+        found = {envelope.question: envelope for envelope in latest.answers}
+        for carried in latest.contests:
+            question = peek_jws(carried.contest)[1].get("answer", {}).get("question")
+            if question in by_case:
+                handed[by_case[question].file.case].append(carried)
         for position, (case, question, item, index) in enumerate(asked):
             if question in found:
                 take(case, found[question], item, index, view, seat, now)
             if position % 64 == 63:
                 await asyncio.sleep(0)
 
-    await asyncio.gather(*(one(provider, asked) for provider, asked in by_seat.items()))
+    await asyncio.gather(*(one(provider, by_seat[provider]) for provider in {*by_seat, *earlier}))
+    for case in cases:
+        await read_contests(case, handed[case.file.case], chain)
+
+
+def _contestable(case: OpenCase) -> list[str]:
+    """The ids of every question of the case, under any of its mandates."""
+    return [*(question for question, *_ in case.questions()), *(question for question, _ in case.earlier_questions())]
 
 
 def take(

@@ -20,11 +20,13 @@ from orchestrator.domain.canonical import canonical, from_hex, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError, Refused, Unavailable
 from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.answer import AnswerEnvelope
+from orchestrator.protocol.contest import Carried
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
 from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.ports import ChainView, SeatView
 from orchestrator.protocol.querylog import entry, leaf_hash, verify_inclusion
 from orchestrator.protocol.question import Question, sign_batch, sign_request
+from orchestrator.protocol.wire import read_model
 
 MOST_BYTES: Final = 6 * 1024 * 1024
 """Bytes of mandates or cases that one request carries; more go in several. Below the gateways' limit."""
@@ -38,6 +40,16 @@ class Answers:
     """Each with the head that came along."""
     head: SignedHead
     """Head of the log with the batch in it; the last one when the questions went in several requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """What a seat said last to questions."""
+
+    answers: tuple[AnswerEnvelope, ...]
+    """Each with the head that came along."""
+    contests: tuple[Carried, ...]
+    """What applicants contest of answers to these questions, as the seat handed it out: not verified."""
 
 
 class GatewayClient:
@@ -86,10 +98,11 @@ class GatewayClient:
             parts.append(await self._ask(seat, some, theirs))
         return Answers(answers=tuple(each for part in parts for each in part.answers), head=parts[-1].head)
 
-    async def latest(self, seat: SeatView, questions: Sequence[str]) -> tuple[AnswerEnvelope, ...]:
+    async def latest(self, seat: SeatView, questions: Sequence[str]) -> Latest:
         """The newest answer to each question id (`0x…`) that the seat has answered and lets this asker see, each proven to
-        stand in its log."""
+        stand in its log, with what applicants contest of them."""
         answers: list[AnswerEnvelope] = []
+        contests: list[Carried] = []
         for start in range(0, len(questions), 512):
             ids = list(questions[start : start + 512])
             value = await self._send(seat, "answers/latest", {"request": self._sign(seat, "request", questions=ids)})
@@ -101,7 +114,10 @@ class GatewayClient:
             for each in found:
                 _require_logged(each, head)
             answers += [each.with_head(head) for each in found]
-        return tuple(answers)
+            contests += [
+                read_model(Carried, each, code="bad-gateway") for each in _listed({"contests": [], **value}, "contests")
+            ]
+        return Latest(answers=tuple(answers), contests=tuple(contests))
 
     async def head(self, seat: SeatView) -> SignedHead:
         """The seat's log head now, its signature checked."""

@@ -9,11 +9,19 @@ from typing import Any, Literal
 
 import httpx
 
+from orchestrator.domain.canonical import b64
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.gateway.desk import REQUEST_TYP
+from orchestrator.protocol.contest import reason_document
 from orchestrator.protocol.countersign import Word, sign_countersign
 from orchestrator.protocol.jose import SigningKey, sign_jws
-from orchestrator.protocol.officer import sign_decision, sign_proposal_decision
+from orchestrator.protocol.mandate import salted_hash
+from orchestrator.protocol.officer import (
+    CorrectionOutcome,
+    sign_correction_decision,
+    sign_decision,
+    sign_proposal_decision,
+)
 from orchestrator.protocol.verdict import Outcome
 from orchestrator.protocol.wire import seat_ref
 
@@ -74,6 +82,30 @@ class OfficerClient:
             key=self._key,
         )
         return await self._post("countersigns", {"case": item["case"], "countersign": word})
+
+    async def corrections(self) -> list[dict[str, Any]]:
+        """What applicants contest of the department's answers and nobody has replied to, the most urgent first:
+        {contest, case, item, index, claims, since, reply_by, overdue}."""
+        found: list[dict[str, Any]] = (await self._post("corrections", {}))["corrections"]
+        return found
+
+    async def correction(self, contest: str) -> dict[str, Any]:
+        """One contest, opened: {why, attachments, subject, answered, question, attempt, …}. The look is written down."""
+        return await self._post("corrections/one", {"contest": contest})
+
+    async def reply(self, contest: str, outcome: CorrectionOutcome, reason: str) -> dict[str, Any]:
+        """Replies to a contest, with the reason for applicant and approvers. `corrected` takes the answers back, so the
+        record is corrected before."""
+        salt = secrets.token_bytes(32)
+        word = sign_correction_decision(
+            contest=contest,
+            outcome=outcome,
+            reason=salted_hash(salt, reason_document(reason)),
+            iat=int(time.time()),
+            key=self._key,
+        )
+        payload = {"contest": contest, "correction": word, "reason": reason, "salt": b64(salt)}
+        return await self._post("corrections/replies", payload)
 
     async def replay(self, case: str) -> dict[str, Any]:
         """The case decided once more at the seat: see `gateway/replay.py: report`. The look is written down."""

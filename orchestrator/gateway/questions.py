@@ -21,6 +21,7 @@ from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway import querylog
 from orchestrator.gateway.answering import Asks, answer, recipients_of, refusal, sealed_to
+from orchestrator.gateway.contests import contests_to
 from orchestrator.gateway.gate import ADMITTED, Admitted, Circumstances, Presented, Reason, judge
 from orchestrator.gateway.lookindex import hide_kinds, kinds_of, looks_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
@@ -114,7 +115,7 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
 
 @router.post("/{department}/answers/latest")
 async def latest(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> Response:
-    """The newest answer to each question asked for, with its place in the log as it is now.
+    """The newest answer to each question asked for, with its place in the log as it is now, and what is contested of them.
 
     Only for operator and approvers of a question's binding; for anybody else, as for a question never answered, there is
     none. Approvers fetch here themselves, so that nobody in between can drop an answer.
@@ -143,7 +144,8 @@ async def latest(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> Res
         log = {"index": each.log_index, "path": path, "batch": batches[each.log_index]}
         answers.append({**orjson.loads(each.envelope), "log": log})
     head = querylog.signed_head(seat, chain.domain("CaseLedger"), tree)
-    return _json({"answers": answers, "head": head})
+    contests = await contests_to(wanted, asker.number, seat, chain)
+    return _json({"answers": answers, "head": head, "contests": contests})
 
 
 async def _read(body: BatchBody, seat: Seat, chain: ChainView, now: int) -> tuple[SeatView, QuestionBatch]:

@@ -60,11 +60,14 @@ async def answers_to(question: str, attempt: int | None, seat: Seat) -> list[Row
     return await _answers(seat, [from_hex(question)], attempt)
 
 
-async def answers_about(kind: str, identifier: str, seat: Seat) -> list[Row]:
-    """Every answer about a person or thing that is not recalled yet. Subjects are sealed in the mandates, so each mandate
-    that the store holds is opened."""
+async def answers_about(kind: str, identifier: str, seat: Seat, *, case: str | None = None) -> list[Row]:
+    """Every answer about a person or thing, or those given for one case, that is not recalled yet. Subjects are sealed in
+    the mandates, so each mandate that the store holds (of the case) is opened."""
     questions: list[bytes] = []
-    for row in await seat.store.rows("select hash, jws from mandate"):
+    of_case = None if case is None else from_hex(case)
+    for row in await seat.store.rows(
+        "select hash, jws from mandate where %s::bytea is null or case_id = %s", [of_case, of_case]
+    ):
         mandate = Mandate.model_validate(peek_jws(str(row["jws"]))[1])
         for role, slots in mandate.subjects.items():
             for index, slot in enumerate(slots):

@@ -22,6 +22,7 @@ from orchestrator.domain.vocabulary import Words
 from orchestrator.gateway.acts import record
 from orchestrator.gateway.basis import Basis, Salts, basis_of, inputs_hash
 from orchestrator.gateway.casefile import OpenCase, assemble, mandates_of, take
+from orchestrator.gateway.contested import read_contests
 from orchestrator.gateway.desk import officer_of
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedRequest
@@ -211,6 +212,7 @@ async def _opened(verdict: Verdict, basis: Basis, seat: Seat, chain: ChainView, 
         question, item, provider = asked[name, index]
         if envelope.question == question:
             take(opened, envelope, item, index, await chain.seat(provider), seat, verdict.iat)
+    await read_contests(opened, (), chain)
     return opened
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Response
 
 from orchestrator.gateway import (
+    contests,
+    corrections,
     countersigning,
     credentials,
     definitions,
@@ -48,6 +50,8 @@ ROUTERS: Final = (
     replay.router,
     recalls.router,
     reviews.router,
+    contests.router,
+    corrections.router,
     signing_desk.router,
 )
 

@@ -302,6 +302,8 @@ async def _keep(
     cases: Sequence[SheetCase], seat: Seat, valid_until: int, now: int
 ) -> tuple[list[SheetCase], list[str]]:
     """Writes the one outcome of each case and number before anything is signed; those written, and the cases that have
+        needed |= {("contest", each.contest) for each in verdict.contests}
+        needed |= {("reply", each.reply) for each in verdict.contests if each.reply is not None}
     another one which can still land."""
     if not cases:
         return [], []

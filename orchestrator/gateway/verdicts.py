@@ -19,6 +19,7 @@ from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.basis import Salts, basis_row, inputs_hash
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
+from orchestrator.gateway.contested import against, waiting
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
@@ -101,9 +102,13 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
     refused = [_refusal(case, error) for case, error in opened.items() if isinstance(error, LianbanError)]
     good = [case for case in opened.values() if isinstance(case, OpenCase)]
     await fetch_answers(good, seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
+    contested = waiting(good, now)
+    await leave_desk([case.file.case for case in contested], seat)
     ready = []
     for case in good:
-        if case.unreached or case.stale:
+        if case in contested:
+            refused.append(_refusal(case.file.case, _contested()))
+        elif case.unreached or case.stale:
             refused.append(_waiting(case))
         else:
             ready.append(case)
@@ -261,7 +266,8 @@ async def _decisions(cases: Sequence[OpenCase], seat: Seat) -> dict[str, dict[st
     found = {}
     for case in cases:
         row = keyed.get((case.file.case, case.file.sequence, case.mandate_hash))
-        if row is not None:
+        # Who decided before a claim was contested, or before the department replied, decides once more.
+        if row is not None and all(each.since <= peek_jws(row["decision"])[1]["iat"] for each in case.contests):
             found[case.file.case] = row
     return found
 
@@ -280,7 +286,7 @@ def judged_by(case: OpenCase, decision: Decision, officer: Mapping[str, Any] | N
             decision=decision,
             officer=None,
             second=None,
-            outcome=decision.outcome,
+            outcome="manual" if against(decision.outcome, case) else decision.outcome,
             rows=rows,
             materials_wanted=decision.materials_wanted,
         )
@@ -361,6 +367,7 @@ def _basis(each: Judged) -> list[Any]:
     return [
         [jws_hash(jws) for jws in each.case.file.mandates],
         sorted(answer.hash for answer in each.case.answers.values() if answer is not None),
+        [one.ref.model_dump() for one in each.case.contests],
         each.officer.decision if each.officer else None,
         each.second.countersign if each.second else None,
     ]
@@ -395,6 +402,7 @@ def _verdict(each: Judged, seat: Seat, inputs: str, now: int) -> Verdict:
         rows=each.rows,
         materials_wanted=each.materials_wanted,
         changes=each.changes,
+        contests=tuple(one.ref for one in case.contests),
         inputs=inputs,
         engine=ENGINE,
         officer=each.officer,
@@ -457,6 +465,12 @@ def _waiting(case: OpenCase) -> dict[str, Any]:
         code="provider-down" if down else "stale-evidence",
     )
     return _refusal(case.file.case, error) | {"items": sorted({*case.unreached, *case.stale})}
+
+
+def _contested() -> Refused:
+    return Refused(
+        "申请人对核验数据有异议,等待部门答复", detail_en="a claim is contested, the reply is awaited", code="contested"
+    )
 
 
 def _refusal(case: str, error: LianbanError) -> dict[str, Any]:

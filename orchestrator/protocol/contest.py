@@ -19,6 +19,7 @@ from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
 from orchestrator.protocol.mandate import ChainRef
 from orchestrator.protocol.material import open_document, seal_document
 from orchestrator.protocol.officer import CorrectionOutcome, read_correction_decision
+from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.question import question_id
 from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.verdict import AnswerRef, OfficerDecision
@@ -34,6 +35,7 @@ from orchestrator.protocol.wire import (
     WireModel,
     distinct,
     read_model,
+    seat_ref,
 )
 
 CONTEST_TYP: Final = "lianban-contest+jwt"
@@ -168,15 +170,20 @@ def sign_reply(reply: Reply, key: SigningKey) -> str:
     return sign_jws(reply.model_dump(mode="json"), typ=REPLY_TYP, key=key)
 
 
-def read_reply(jws: str, jwk: Mapping[str, Any], *, seat: int, certifier: Mapping[str, Any]) -> Reply:
-    """The reply in `jws`, signed by the evidence key `jwk` of `seat`, and its officer's decision, which says the same;
-    `certifier` is the seat's evidence key that the officer's certificate names.
+def read_reply(jws: str, provider: SeatView) -> Reply:
+    """The reply in `jws`, signed by a key of the provider, and its officer's decision, which says the same.
 
     Raises Refused ("bad-signature", "wrong-issuer", "wrong-officer", as `read_correction_decision`) and Invalid.
     """
-    reply = read_model(Reply, verify_jws(jws, typ=REPLY_TYP, jwk=jwk), code="bad-reply")
-    decision, _ = read_correction_decision(reply.officer.decision, reply.officer.certificate, seat=seat, jwk=certifier)
-    if reply.iss != f"seat:{seat}":
+    reply = read_model(Reply, verify_jws(jws, typ=REPLY_TYP, jwk=provider.key_of("evidence", jws)), code="bad-reply")
+    certificate = reply.officer.certificate
+    decision, _ = read_correction_decision(
+        reply.officer.decision,
+        certificate,
+        seat=provider.number,
+        jwk=provider.key_of("evidence", certificate),
+    )
+    if reply.iss != seat_ref(provider.number):
         raise Refused("答复由其他席位签发", detail_en="another seat replied", code="wrong-issuer")
     if (decision.contest, decision.outcome, decision.reason) != (reply.contest, reply.outcome, reply.reason):
         raise Refused("答复与经办人决定不符", detail_en="the officer decided something else", code="wrong-officer")

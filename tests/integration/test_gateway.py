@@ -135,11 +135,11 @@ async def test_latest__approver__same_answers_and_sealed_parts(
     second = await ask(consortium, operator, jws, "E05.company")
     ids = [question.id for question in consortium.questions(jws, ["E05.company", "E06.company"])]
     async with gateway.client(consortium, CULTURE) as approver:
-        found = await approver.latest(consortium.seat(MARKET), [*ids, to_hex(secrets.token_bytes(32))])
+        found = (await approver.latest(consortium.seat(MARKET), [*ids, to_hex(secrets.token_bytes(32))])).answers
     assert {each.question for each in found} == set(ids)
     newest = next(each for each in found if each.question == ids[0])
     assert (newest.attempt, newest.answer, newest.sealed) == (2, second.answers[0].answer, second.answers[0].sealed)
-    assert len(await operator.latest(consortium.seat(MARKET), ids)) == 2
+    assert len((await operator.latest(consortium.seat(MARKET), ids)).answers) == 2
 
 
 async def test_latest__seat_without_part_in_the_binding__nothing(
@@ -150,7 +150,7 @@ async def test_latest__seat_without_part_in_the_binding__nothing(
     ids = [question.id for question in consortium.questions(jws, ["E05.company"])]
     for number in (TAX, POLICE):
         async with gateway.client(consortium, number) as other:
-            assert await other.latest(consortium.seat(MARKET), ids) == ()
+            assert (await other.latest(consortium.seat(MARKET), ids)).answers == ()
 
 
 async def test_latest__refused_later__the_answer_stays(
@@ -162,7 +162,7 @@ async def test_latest__refused_later__the_answer_stays(
     async with gateway.client(consortium, TAX) as tax:
         assert await reasons(consortium, tax, jws, "E05.company") == {"asker-not-named"}
     ids = [question.id for question in consortium.questions(jws, ["E05.company"])]
-    found = await operator.latest(consortium.seat(MARKET), ids)
+    found = (await operator.latest(consortium.seat(MARKET), ids)).answers
     assert [each.attempt for each in found] == [1]
 
 

@@ -41,7 +41,7 @@ async def test_recall__one_answer__told_to_the_operator_not_handed_out_and_asked
     [signed] = await recall(found, "登记信息有误", seat)
 
     # Its newest attempt is recalled: an older one does not come back in its place.
-    assert await operator.latest(provider, [first.question]) == ()
+    assert (await operator.latest(provider, [first.question])).answers == ()
     assert [row["attempt"] for row in await answers_to(first.question, None, seat)] == [1]
     told = await operator.send(provider, "recalls", "recalls", {"since": 0})
     assert told["recalls"] == [signed]
@@ -53,7 +53,7 @@ async def test_recall__one_answer__told_to_the_operator_not_handed_out_and_asked
 
     third = (await ask(consortium, operator, jws, "E05.company")).answers[0]
     assert third.attempt == 3
-    assert [one.attempt for one in await operator.latest(provider, [first.question])] == [3]
+    assert [one.attempt for one in (await operator.latest(provider, [first.question])).answers] == [3]
 
 
 async def test_recall__by_subject__every_answer_about_it_and_no_other(
@@ -73,7 +73,7 @@ async def test_recall__by_subject__every_answer_about_it_and_no_other(
     assert len(cases) >= 2
     await recall(found, "登记信息有误", seat)
     assert await answers_about("uscc", COMPANY, seat) == []
-    assert await operator.latest(consortium.seat(MARKET), [each.question for each in given]) == ()
+    assert (await operator.latest(consortium.seat(MARKET), [each.question for each in given])).answers == ()
 
 
 async def test_uphold__review_closed_by_an_officer__in_the_story_of_the_case_once(line: Line) -> None:

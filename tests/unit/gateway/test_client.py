@@ -190,7 +190,8 @@ async def test_latest__everything_proven__answers(consortium: Consortium) -> Non
     log, asked = FakeLog(consortium), questions(["m1", "m2"])
     await client(consortium, log).ask(consortium.seat(MARKET), asked, ["m1", "m2"])
     found = await client(consortium, log).latest(consortium.seat(MARKET), [question.id for question in asked])
-    assert [each.question for each in found] == [question.id for question in asked]
+    assert [each.question for each in found.answers] == [question.id for question in asked]
+    assert found.contests == ()
 
 
 @pytest.mark.parametrize(
