@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import psutil
 import psycopg
@@ -72,7 +73,7 @@ class Bench:
                 population=self._population,
                 cases=len(cases.made),
             ),
-            machine={**before, "node": node, "postgresql": _server_version(settings.require_database_url())},
+            machine={**before, "node": node, **_database(settings.require_database_url())},
             cores=self._cores,
             at=datetime.now(UTC).astimezone(),
         )
@@ -102,6 +103,11 @@ def _service_name(department: str) -> str:
     return f"bench-{department}"
 
 
-def _server_version(dsn: str) -> str:
+def _database(dsn: str) -> dict[str, Any]:
+    """The server's version, and whether what it calls committed is on disk."""
     with psycopg.connect(dsn) as connection:
-        return str(connection.info.parameter_status("server_version"))
+        durable = [connection.execute(f"show {name}").fetchone() for name in ("fsync", "synchronous_commit")]
+        return {
+            "postgresql": connection.info.parameter_status("server_version"),
+            "postgresql_durable": ("off",) not in durable,
+        }
