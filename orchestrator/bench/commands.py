@@ -26,6 +26,7 @@ from orchestrator.bench.throughput import Bench, stop_the_rest
 from orchestrator.bench.throughput_report import print_throughput
 from orchestrator.devnet.anvil import open_node
 from orchestrator.devnet.cluster import open_cluster, publish_all
+from orchestrator.devnet.postgres import open_database
 from orchestrator.devnet.progress import Steps
 from orchestrator.domain.errors import Invalid
 from orchestrator.ledger.accounts import chain_account
@@ -94,22 +95,24 @@ def gateway(
 ) -> None:
     """网关一个核每秒应答多少;未达要求则退出码为 1 · answers a second of a gateway on one core; exit code 1 when too few.
 
-    Starts a consortium of its own, with everything on, and throws it away; LIANBAN_DATABASE_URL and LIANBAN_NODE_URL
-    name other servers.
+    Starts a consortium of its own, with everything on, and throws it away. Its database writes to disk before it says that
+    something is committed. LIANBAN_DATABASE_URL and LIANBAN_NODE_URL name other servers.
     """
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_LOG_WIDTH)
     steps = Steps(console)
     population = Population()
-    with tempfile.TemporaryDirectory(prefix="lianban-bench-") as folder, shared_out() as cores:
+    with tempfile.TemporaryDirectory(prefix="lianban-bench-") as folder, shared_out() as cores, ExitStack() as stack:
         Path(folder).chmod(0o755)  # the database server may run under another account
         settings = load_settings(use_services_file=False, data_dir=Path(folder))
-        with open_cluster(settings, steps=steps, population=population) as cluster:
-            binding = publish_all(cluster.settings, steps, only=[SCENARIO])[SCENARIO]
-            stop_the_rest(cluster)
-            bench = Bench(cluster, binding, population, cores)
-            found = asyncio.run(bench.measure(GatewaySizes(seconds=seconds), steps, department or ()))
+        database = stack.enter_context(open_database(settings.database_url, settings.data_dir, durable=True))
+        settings = load_settings(use_services_file=False, data_dir=Path(folder), database_url=database)
+        cluster = stack.enter_context(open_cluster(settings, steps=steps, population=population))
+        binding = publish_all(cluster.settings, steps, only=[SCENARIO])[SCENARIO]
+        stop_the_rest(cluster)
+        bench = Bench(cluster, binding, population, cores)
+        found = asyncio.run(bench.measure(GatewaySizes(seconds=seconds), steps, department or ()))
     print_throughput(console, found)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

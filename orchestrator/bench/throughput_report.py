@@ -20,6 +20,8 @@ LEAST_ANSWERS: Final = 400
 MOST_MEMORY: Final = 250
 """MB that its process may hold."""
 PERCENTILES: Final = (50, 95, 99)
+_BUSY: Final = 0.5
+"""A gateway that gets less of its core shares the machine with others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +58,9 @@ class Throughput:
         return _of_a_case(self.measured, [each.questions / each.cpu_seconds for each in self.measured])
 
     @property
-    def slowest(self) -> Measured:
-        """The department that answers fewest a second."""
-        return min(self.measured, key=lambda each: each.questions / each.seconds)
+    def slowest_rate(self) -> float:
+        """Answers a second of the department that answers fewest."""
+        return min(each.questions / each.seconds for each in self.measured)
 
     @property
     def resident_mb(self) -> float:
@@ -72,10 +74,9 @@ class Throughput:
 
     def budget(self) -> dict[str, dict[str, Any]]:
         """The budget, line by line; it is asked of every department, not of the mean."""
-        slowest = self.slowest.questions / self.slowest.seconds
         return {
             "answers_per_second": _line(self.answers_per_second, LEAST_ANSWERS, least=True),
-            "slowest_department": _line(slowest, LEAST_ANSWERS, least=True),
+            "slowest_department": _line(self.slowest_rate, LEAST_ANSWERS, least=True),
             "resident_mb": _line(self.resident_mb, MOST_MEMORY, least=False),
         }
 
@@ -160,6 +161,13 @@ def print_throughput(console: Console, found: Throughput) -> None:
         else:
             sign = "<" if "least" in line else ">"
             console.print(f"[red]✗ 未达要求 beyond the budget: {name} {line['measured']:,} {sign} {limit}[/]")
+    share = sum(each.cpu_seconds for each in found.measured) / sum(each.seconds for each in found.measured)
+    if share < _BUSY and found.slowest_rate < LEAST_ANSWERS <= found.answers_per_cpu_second:
+        console.print(
+            f"[yellow]! 网关只得到该核的 {share:.0%}:机器另有负载,空闲时再测 / the gateways got {share:.0%} of their core:"
+            f" something else uses this machine; measure again when it is quiet[/]",
+            soft_wrap=True,
+        )
 
 
 def _of_a_case(measured: Sequence[Measured], rates: Sequence[float]) -> float:
@@ -174,6 +182,7 @@ def _department(each: Measured) -> dict[str, Any]:
         "batches": len(each.batch_ms),
         "seconds": round(each.seconds, 3),
         "cpu_seconds": round(each.cpu_seconds, 3),
+        "core_share": round(each.cpu_seconds / each.seconds, 3),
         "answers_per_second": round(each.questions / each.seconds, 1),
         "answers_per_cpu_second": round(each.questions / each.cpu_seconds, 1),
         **_latencies([each]),

@@ -46,6 +46,7 @@ _SERVER_OPTIONS = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
 }
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 def find_programs() -> Path:
@@ -71,7 +72,9 @@ class EmbeddedPostgres:
     `start` attaches to a server that another process has started there, or starts one that ends with this process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """`durable`: what is committed is on disk, as on a department's server; a devnet can do without, and is faster."""
+        self._options = {**_SERVER_OPTIONS, **(_DURABLE if durable else {})}
         self._folder = folder.absolute()
         self._data = self._folder / "data"
         self._lock = OwnerLock(self._folder / "owner.lock")
@@ -90,7 +93,7 @@ class EmbeddedPostgres:
             self._create(programs, account)
         self._end_leftover()
         port = free_port()
-        options = [f"{name}={value}" for name, value in {**_SERVER_OPTIONS, "port": str(port)}.items()]
+        options = [f"{name}={value}" for name, value in {**self._options, "port": str(port)}.items()]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [programs / "postgres", "-D", self._data, *(part for option in options for part in ("-c", option))],
@@ -177,7 +180,7 @@ class EmbeddedPostgres:
 
 
 @contextlib.contextmanager
-def open_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
+def open_database(database_url: str | None, data_dir: Path, *, durable: bool = False) -> Iterator[str]:
     """The admin DSN of the given server, or of the embedded one, which ends with the block if this process started it.
 
     Raises Unavailable when neither answers.
@@ -194,7 +197,7 @@ def open_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
             ) from None
         yield database_url
         return
-    server = EmbeddedPostgres(data_dir / "postgres")
+    server = EmbeddedPostgres(data_dir / "postgres", durable=durable)
     try:
         yield server.start()
     finally:
