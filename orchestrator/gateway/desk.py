@@ -64,16 +64,16 @@ class DeskRequest(BaseModel):
     """Hash of what the seat is asked to sign."""
     against: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
     """A version to compare it with."""
-
-
-@router.post("/{department}/desk/queue")
-async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     contest: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
     """Hash of what an applicant contests."""
     correction: str | None = None
     """The officer's word on it, a JWS of its own: it goes into the reply."""
     salt: str | None = Field(default=None, max_length=64)
     """Of the hash of `reason` in that word."""
+
+
+@router.post("/{department}/desk/queue")
+async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """Cases that wait for an officer, oldest first, with what the rules propose. Those that have ended leave the desk.
 
     `awaits` is the decision that waits for a second officer's countersignature, `sent_back` why the last one did not get it.
@@ -144,11 +144,11 @@ async def look(request: SignedRequest, seat: CurrentSeat, chain: Chain, http: Re
             {"item": item, "index": index, "claims": answer.claims if answer else None}
             for (item, index), answer in sorted(case.answers.items())
         ],
+        "contests": [each.shown(seat, int(time.time())) for each in case.contests],
         "act": act,
     }
 
 
-        "contests": [each.shown(seat, int(time.time())) for each in case.contests],
 @router.post("/{department}/desk/decisions", status_code=201)
 async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
     """An officer's decision; the seat signs its verdict when the case is next carried to it. Where the scenario wants a second

@@ -272,6 +272,8 @@ def _needed(case: SheetCase, mandates: Sequence[Mandate], verdicts: Sequence[Ver
     for verdict in verdicts:
         needed |= {("answer", answer.hash) for answer in verdict.answers}
         needed |= {(f"material:{material.id}", material.hash) for material in verdict.materials}
+        needed |= {("contest", each.contest) for each in verdict.contests}
+        needed |= {("reply", each.reply) for each in verdict.contests if each.reply is not None}
     if case.status == Status.REVOKED and case.order is not None:
         needed.add(("revocation", jws_hash(case.order)))
     return needed
@@ -302,8 +304,6 @@ async def _keep(
     cases: Sequence[SheetCase], seat: Seat, valid_until: int, now: int
 ) -> tuple[list[SheetCase], list[str]]:
     """Writes the one outcome of each case and number before anything is signed; those written, and the cases that have
-        needed |= {("contest", each.contest) for each in verdict.contests}
-        needed |= {("reply", each.reply) for each in verdict.contests if each.reply is not None}
     another one which can still land."""
     if not cases:
         return [], []
