@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import Refused, Unavailable
@@ -20,24 +20,30 @@ class Reading:
     tree: LogTree
     """Over the entries that were read up to `agreed`."""
     agreed: int
-    """The largest size at which the root came out right, or that of the log which was read on from."""
+    """The largest size at which the root came out as it must, or that of the log which was read on from."""
+    roots: Mapping[int, bytes]
+    """What the entries up to `agreed` make, at each size that was asked for."""
     failed: int | None = None
-    """The first size at which it did not, or entries were not given."""
+    """The first size at which the root did not come out, or entries were not given."""
 
 
-async def read_entries(log: PublicLog, start: LogTree, roots: Mapping[int, bytes]) -> Reading:
-    """Reads on from `start` and compares at each of the sizes in `roots`. Raises Unavailable when the gateway is silent."""
+async def read_entries(log: PublicLog, start: LogTree, must: Mapping[int, bytes], also: Iterable[int] = ()) -> Reading:
+    """Reads on from `start`, up to the first of the sizes in `must` whose root is another, and makes the roots at the sizes in
+    `also` on the way. Raises Unavailable when the gateway is silent."""
     tree, agreed = start, start
-    for size in sorted(size for size in roots if size > start.size):
+    roots: dict[int, bytes] = {}
+    for size in sorted(size for size in {*must, *also} if size > start.size):
         while tree.size < size:
             texts = await _page(log, tree.size, min(size - tree.size, MOST_ENTRIES))
             if not texts:
-                return Reading(tree=agreed, agreed=agreed.size, failed=size)
+                return Reading(tree=agreed, agreed=agreed.size, roots=roots, failed=size)
             tree = grown(tree, [leaf_hash(text.encode()) for text in texts])
-        if tree.root() != roots[size]:
-            return Reading(tree=agreed, agreed=agreed.size, failed=size)
-        agreed = tree
-    return Reading(tree=agreed, agreed=agreed.size)
+        root = tree.root()
+        if size in must and root != must[size]:
+            return Reading(tree=agreed, agreed=agreed.size, roots=roots, failed=size)
+        roots[size] = root
+        agreed = tree if size in must else agreed
+    return Reading(tree=agreed, agreed=agreed.size, roots=roots)
 
 
 async def changed_entry(log: PublicLog, first: int, size: int, root: bytes) -> int | None:

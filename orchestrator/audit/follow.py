@@ -7,7 +7,7 @@ before the gateway is asked, so that an honest gateway is never behind it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -196,32 +196,34 @@ class _Walk:
 
     async def _hold(self, shown: Statement) -> None:
         """Holds every statement against the entries that are shown, and where those do not reach, against proofs."""
-        start, memory = self._start.size, self.given.memory
-        if _key(shown) not in self.against:
-            await self._read(shown)
-        agreed, before = self.reading.agreed if self.reading else start, len(self.lies)
+        memory = self.given.memory
         spine = sorted(
             (each for each in self.reference.values() if each.anchored or each.source in (Source.SHOWN, Source.SEEN)),
             key=lambda each: each.size,
         )
+        if _key(shown) not in self.against:
+            await self._read(spine, shown)
+        before = len(self.lies)
         newest = next((each for each in reversed(spine) if each.anchored), None)
         for each in self.statements:
             if _key(each) in self.fits or _key(each) in self.against or each.size >= shown.size:
                 continue
-            known = each.anchored and memory is not None and each.on_chain is not None
-            if start < each.size <= agreed or (known and each.on_chain.block <= memory.block):  # type: ignore[union-attr]
+            block = each.on_chain.block if each.on_chain is not None and each.anchored else None
+            known = block is not None and memory is not None and block <= memory.block
+            if known or (self.reading is not None and self.reading.roots.get(each.size) == each.root):
                 self.fits.add(_key(each))
             elif not each.anchored or each is newest:
                 # One anchored head stands for those before it: the ledger has linked them.
                 later = [other for other in spine if other.size > each.size and not (each.anchored and other.anchored)]
-                await self._link(each, [*later[:1], shown])
+                await self._link(each, {_key(other): other for other in (shown, *later[:1])})
         if self.reading is not None and self.reading.failed is not None and len(self.lies) == before:
             await self._entries(self.reading, self.reading.failed)
 
-    async def _read(self, shown: Statement) -> None:
-        roots = {size: each.root for size, each in self.reference.items() if size <= shown.size}
+    async def _read(self, spine: Sequence[Statement], shown: Statement) -> None:
+        must = {each.size: each.root for each in spine if each.size <= shown.size}
+        also = [size for size in self.reference if size <= shown.size]
         try:
-            self.reading = await read_entries(self.given.log, self._start, roots)
+            self.reading = await read_entries(self.given.log, self._start, must, also)
         except Unavailable as error:
             self.report.unchecked(f"记录未能读到:{error.detail}", f"the entries cannot be read: {error.detail_en}")
 
@@ -236,11 +238,11 @@ class _Walk:
         asked = f"{self.given.log.url}/log/entries?first={first}&count={head.size - first}"
         self._lie(telling.changed(head, index, asked))
 
-    async def _link(self, old: Statement, later: Sequence[Statement]) -> None:
-        """Asks for the proof that a later head extends an older one: of the first of `later`, and of the others if that one
-        cannot be shown, since the gateway may only have another log by now."""
+    async def _link(self, old: Statement, later: Mapping[Key, Statement]) -> None:
+        """Asks for the proof that a later head extends an older one: of the smallest of `later`, and if that cannot be shown of
+        the others, since by now the gateway may have another log."""
         found: tuple[Statement, tuple[bytes, ...]] | None = None
-        for new in dict.fromkeys(later):
+        for new in sorted(later.values(), key=lambda each: each.size):
             try:
                 proof = await self.given.log.consistency(old.size, new.size)
             except LianbanError as error:
@@ -254,8 +256,10 @@ class _Walk:
                     return
                 continue
             nodes = await self._nodes(old, new, proof)
-            if found is None or contradicts(old, new, nodes):
+            if contradicts(old, new, nodes):
                 found = new, nodes
+                break
+            found = found or (new, nodes)
         if found is not None:
             self.against[_key(old)] = found
             if old.promise is None:
