@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from orchestrator import problems
-from orchestrator.api import applications, cases, operations, scenarios
+from orchestrator.api import applications, cases, contests, operations, scenarios
 from orchestrator.api.state import State
 
 API_BODY_LIMIT = 8 * 1024 * 1024
@@ -49,5 +49,6 @@ def create_app(opened: Callable[[], AbstractAsyncContextManager[State]]) -> Fast
     app.include_router(scenarios.router)
     app.include_router(applications.router)
     app.include_router(cases.router)
+    app.include_router(contests.router)
     app.include_router(operations.router)
     return app

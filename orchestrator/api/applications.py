@@ -15,14 +15,16 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.api.authorising import Authorising, begin, once
+from orchestrator.api.contests import take_contest
+from orchestrator.api.identity import Granted
 from orchestrator.api.principals import COOKIE, Applicant, Current, find_principal
 from orchestrator.api.state import State
 from orchestrator.database import Row
-from orchestrator.domain.canonical import b64, canonical, unb64
+from orchestrator.domain.canonical import b64, unb64
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.plan import materials_due, plan
 from orchestrator.domain.situations import form_questions, plain_situation, read_situation
-from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
 from orchestrator.protocol.material import SealedForm, SealedMaterial
@@ -58,13 +60,6 @@ class NewApplication(Content):
     scenario: str
 
 
-class Authorising(BaseModel):
-    """Where the person goes next."""
-
-    application: str
-    authorize_url: str
-
-
 class SignIn(BaseModel):
     """Where the person signs in."""
 
@@ -76,7 +71,7 @@ class SignedIn(BaseModel):
 
     token: str
     case: str | None = None
-    kind: Literal["grant", "amendment", "withdrawal"] | None = None
+    kind: Literal["grant", "amendment", "withdrawal", "contest"] | None = None
 
 
 @router.post("/api/v1/login")
@@ -193,7 +188,7 @@ async def callback(
     case: str | None = None
     kind: Any = None
     if begun["application"] is not None:
-        case, kind = await _submit(state, str(begun["application"]), granted.subject, granted.mandate)
+        case, kind = await _submit(state, str(begun["application"]), granted)
     async with state.context.pool.connection() as connection:
         token = await applications.open_session(connection, granted.subject, now=state.context.now())
     if not for_person:
@@ -248,22 +243,8 @@ async def _once(
     state: State, subject: str, key: str | None, body: Content, row: dict[str, Any], *, previous: str | None
 ) -> Authorising:
     """Prepares an application once for each Idempotency-Key."""
-    if key is None:
-        return await _prepare(state, subject, body, row, previous=previous)
-    digest = hash_of(canonical([row, body.model_dump(mode="json")]))
-    async with state.context.pool.connection() as connection:
-        kept = await applications.begin_idempotent(connection, subject, key, digest)
-    if kept is not None:
-        return Authorising.model_validate(kept["body"])
-    try:
-        answer = await _prepare(state, subject, body, row, previous=previous)
-    except Exception:
-        async with state.context.pool.connection() as connection:
-            await applications.forget_idempotent(connection, subject, key)
-        raise
-    async with state.context.pool.connection() as connection:
-        await applications.end_idempotent(connection, subject, key, 201, answer.model_dump())
-    return answer
+    asked = [row, body.model_dump(mode="json")]
+    return await once(state, subject, key, asked, lambda: _prepare(state, subject, body, row, previous=previous))
 
 
 async def _prepare(
@@ -309,45 +290,38 @@ async def _prepare(
         "materials": [material.model_dump(mode="json") for material in body.materials],
         **row,
     }
-    pushed = await state.identity.push(
-        {
-            "kind": row["kind"],
-            "binding": row["binding"],
-            "situation": {"values": situation, "salt": salt},
-            "form": {"hash": body.form.hash} if body.form else None,
-            "delivery": body.delivery,
-            "holder": body.holder,
-            "case": row["case_id"],
-            "previous": previous,
-        }
-    )
-    async with state.context.pool.connection() as connection:
-        await applications.add_application(connection, application)
-        await applications.begin_login(
-            connection,
-            state=pushed.state,
-            nonce=pushed.nonce,
-            code_verifier=pushed.code_verifier,
-            application=application["id"],
-        )
-    return Authorising(application=application["id"], authorize_url=pushed.authorize_url)
+    details = {
+        "kind": row["kind"],
+        "binding": row["binding"],
+        "situation": {"values": situation, "salt": salt},
+        "form": {"hash": body.form.hash} if body.form else None,
+        "delivery": body.delivery,
+        "holder": body.holder,
+        "case": row["case_id"],
+        "previous": previous,
+    }
+    return await begin(state, application, details)
 
 
-async def _submit(state: State, application_id: str, subject: str, jws: str | None) -> tuple[str, str]:
-    """Takes the mandate for a prepared application; the same mandate twice is one case."""
+async def _submit(state: State, application_id: str, granted: Granted) -> tuple[str, str]:
+    """Takes the mandate, or the contest, for a prepared application; the same mandate twice is one case."""
     async with state.context.pool.connection() as connection:
         row = await applications.application(connection, application_id)
+    contested = row is not None and row["kind"] == "contest"
+    jws = granted.contest if contested else granted.mandate
     if row is None or jws is None:
         raise Refused(
             "未取得授权书", detail_en="there is no mandate", code="no-mandate", remedy="重新申请 / apply again"
         )
-    if row["subject"] != subject:
+    if row["subject"] != granted.subject:
         raise Refused(
             "授权人与申请人不是同一人",
             detail_en="another person authorised than the one who applied",
             code="other-person",
             remedy="由申请人本人授权 / the applicant authorises",
         )
+    if contested:
+        return await take_contest(state, row, jws), "contest"
     mandate = await _verified(state, jws, row)
     if row["kind"] == "grant":
         return await _open(state, row, mandate, jws), "grant"

@@ -17,7 +17,7 @@ from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.verdict import Verdict, combine, read_verdict
-from orchestrator.store import batches, cases, evidence
+from orchestrator.store import batches, cases, contests, evidence
 from orchestrator.store.cases import CaseRow, Move
 
 TARGETS = {
@@ -41,6 +41,7 @@ async def case_files(context: Context, claimed: list[CaseRow]) -> dict[str, dict
         mandates = await cases.mandates(connection, ids)
         materials = await evidence.materials(connection, ids)
         questions = await evidence.questions(connection, ids)
+        contested = await contests.of_cases(connection, ids)
     given_up: dict[str, set[str]] = defaultdict(set)
     for question in questions:
         if question.state in ("unavailable", "brought"):
@@ -54,6 +55,7 @@ async def case_files(context: Context, claimed: list[CaseRow]) -> dict[str, dict
             "form": case.form,
             "materials": materials[case.id],
             "given_up": sorted(given_up[case.id]),
+            "contests": [each.carried() for each in contested[case.id] if each.state != "refused"],
         }
         for case in claimed
     }
@@ -97,6 +99,9 @@ async def decide(context: Context, claimed: list[CaseRow]) -> list[Move]:
                 asked_again[case.id] = error["items"]
                 wait = delay if error["code"] == "provider-down" else 0.0
                 moves.append(Move(case_id=case.id, stage="gather", delay=wait, error=error))
+                continue
+            if error["code"] == "contested":
+                moves.append(Move(case_id=case.id, stage="waiting", error=error))
                 continue
             if error["code"] in FOR_THE_APPLICANT:
                 moves.append(Move(case_id=case.id, stage="waiting", error=error))

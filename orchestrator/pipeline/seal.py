@@ -65,6 +65,9 @@ class Sealing:
             contents.append(("verdict", str(row["hash"])))
             contents += [("answer", answer["hash"]) for answer in verdict["answers"]]
             contents += [(f"material:{each['id']}", each["hash"]) for each in verdict["materials"]]
+            for each in verdict["contests"]:
+                contents.append(("contest", each["contest"]))
+                contents += [("reply", each["reply"])] if each["reply"] is not None else []
         return contents
 
     @property

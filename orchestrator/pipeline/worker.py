@@ -14,6 +14,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from orchestrator.domain.errors import Diverged, LianbanError
+from orchestrator.pipeline.contests import take_contests
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.decide import decide, take_updates
 from orchestrator.pipeline.gather import gather
@@ -51,6 +52,7 @@ IDLE = 0.1
 FOLLOW_EVERY = 0.2
 UPDATES_EVERY = 1.0
 RECALLS_EVERY = 5.0
+CONTESTS_EVERY = 2.0
 PURGE_EVERY = 3600.0
 log = structlog.get_logger()
 
@@ -74,6 +76,7 @@ class Worker:
             self._every(FOLLOW_EVERY, "follow", follow),
             self._every(UPDATES_EVERY, "updates", take_updates),
             self._every(RECALLS_EVERY, "recalls", take_recalls),
+            self._every(CONTESTS_EVERY, "contests", take_contests),
             self._every(PURGE_EVERY, "purge", purge),
         )
 

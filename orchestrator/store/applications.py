@@ -85,9 +85,9 @@ async def add_application(connection: Connection, row: dict[str, Any]) -> None:
     await connection.execute(
         """
         insert into application (id, subject, scenario, version, binding, kind, case_id, situation, situation_salt, form,
-                                 delivery, holder, materials)
+                                 delivery, holder, materials, contest)
         values (%(id)s, %(subject)s, %(scenario)s, %(version)s, %(binding)s, %(kind)s, %(case_id)s, %(situation)s,
-                %(situation_salt)s, %(form)s, %(delivery)s, %(holder)s, %(materials)s)
+                %(situation_salt)s, %(form)s, %(delivery)s, %(holder)s, %(materials)s, %(contest)s)
         """,
         {
             **row,
@@ -96,6 +96,7 @@ async def add_application(connection: Connection, row: dict[str, Any]) -> None:
             "delivery": Jsonb(row["delivery"]),
             "holder": Jsonb(row["holder"]) if row["holder"] is not None else None,
             "materials": Jsonb(row["materials"]),
+            "contest": Jsonb(row["contest"]) if row.get("contest") is not None else None,
         },
     )
 

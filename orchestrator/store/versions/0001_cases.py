@@ -49,7 +49,7 @@ create table application (
     scenario text not null,
     version text not null,
     binding bigint not null,
-    kind text not null check (kind in ('grant', 'amendment', 'withdrawal')),
+    kind text not null check (kind in ('grant', 'amendment', 'withdrawal', 'contest')),
     case_id text,
     situation jsonb not null,
     situation_salt text not null,
@@ -57,6 +57,7 @@ create table application (
     delivery jsonb not null,
     holder jsonb,
     materials jsonb not null default '[]',
+    contest jsonb,
     created_at timestamptz not null default now()
 );
 comment on table application is 'What an applicant has prepared and not yet submitted.';
@@ -150,6 +151,32 @@ create table verdict (
     materials_wanted jsonb not null,
     primary key (case_id, sequence, seat)
 );
+
+create table contest (
+    hash text primary key,
+    case_id text not null references case_file (id) on delete cascade,
+    question text not null references question (id) on delete cascade,
+    item text not null,
+    idx int not null,
+    seat int not null,
+    claims jsonb not null,
+    answer text not null,
+    jws text not null,
+    statement jsonb not null,
+    reply_by date not null,
+    state text not null default 'new' check (state in ('new', 'open', 'refused', 'corrected', 'rejected')),
+    problem jsonb,
+    reply text,
+    sealed jsonb not null default '{}',
+    made_at timestamptz not null default now(),
+    replied_at timestamptz,
+    lapsed_at timestamptz,
+    followed boolean not null default true
+);
+create index contest_case on contest (case_id, made_at);
+create index contest_busy on contest (seat) where state in ('new', 'open') or not followed;
+comment on table contest is 'What applicants hold to be wrong of an answer, carried to its department and back: why is sealed to the department, the reply''s reason to applicant and approvers.';
+comment on column contest.followed is 'Whether the case has gone on with what became of it.';
 
 create table credential (
     case_id text primary key references case_file (id) on delete cascade,
