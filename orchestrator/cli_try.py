@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo
 
+import psycopg
 import typer
+from psycopg_pool import PoolTimeout
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.domain.catalogue import SubjectType, located, owner_of, parse_document
 from orchestrator.domain.errors import Invalid, LianbanError
+from orchestrator.domain.identifiers import citizen_number_problem, uscc_problem
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import load_scenario
 from orchestrator.gateway.adapter import Adapter, read_adapters
 from orchestrator.gateway.connectors.guarded import Connections
 from orchestrator.gateway.fetching import require_sources
-from orchestrator.gateway.records import Party, Records
+from orchestrator.gateway.records import Ask, Party, Records, Value
+from orchestrator.gateway.sources import SOURCES_FILE
 from orchestrator.gateway.trial import Tried, try_evidence
 from orchestrator.scenarios import department_files, load_catalogue, scenario_files
 from orchestrator.settings import load_settings
 
 RECORDS_FILE = "records.dsn"
 DEPARTMENT_FILE = "department.yaml"
+_NUMBERS: Mapping[str, Callable[[str], str | None]] = {"citizen": citizen_number_problem, "uscc": uscc_problem}
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def try_adapter(
@@ -49,31 +57,36 @@ def try_adapter(
         list[Path] | None, typer.Option(help="场景文件,默认随附场景 · scenarios; by default those that ship")
     ] = None,
     keys: Annotated[Path | None, typer.Option(help="部门密钥目录 · the department's key folder")] = None,
-    day: Annotated[str, typer.Option(help="日期 YYYY-MM-DD,默认今天 · the day, by default today")] = "",
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="日期 YYYY-MM-DD,默认今天 · the day, by default today")
+    ] = None,
 ) -> None:
     """试运行适配:显示记录、核验项与各方所见;不记日志、不签名 · try an adapter on one subject: record, claims, who would see what.
 
     Logs no question and signs nothing; needs neither chain nor keys. Shows personal data on the terminal: for the
-    department's own eyes.
+    department's own eyes. Exit code 2: the file, an argument or a claim's value is wrong.
     """
     own = _adapter(adapter, keys)
     folder = keys or load_settings().keys_dir / own.department.id
+    _require_sources_file(own, folder)
     about = _party(subject, "--subject", name, _pairs(attribute, "--attribute"))
     others: dict[str, list[Party]] = {}
     for slot, text in _pairs(other, "--other").items():
         others.setdefault(slot, []).append(_party(text, "--other"))
     wanted = _wanted(own, adapter, evidence, about.type)
-    today = date.fromisoformat(day) if day else datetime.now(ZoneInfo("Asia/Shanghai")).date()
+    today = (day or datetime.now(ZoneInfo("Asia/Shanghai"))).date()
     params = {each: _json(text) for each, text in _pairs(param, "--param").items()}
     with _session(own, folder) as dsn:
         try:
             tried = asyncio.run(
-                _try(dsn, own, folder, wanted, about, others, params, _scenarios(scenario, adapter), today)
+                _try(dsn, own, folder, wanted, about, others, params, _scenarios(scenario, adapter, folder), today)
             )
         except Invalid as error:
-            raise located(error, {adapter.name: adapter.read_text("utf-8")}) from error
-    for one in tried:
-        _show(own, one)
+            raise located(error, {adapter.name: _text(adapter)}) from error
+    _warn_of_number(about)
+    wrong = [_show(own, one) for one in tried]
+    if any(wrong):
+        raise typer.Exit(2)
 
 
 async def _try(
@@ -90,31 +103,116 @@ async def _try(
     sources = Connections(folder)
     require_sources(own, sources)
     async with Records(dsn, own, sources) as records:
-        return [
-            await try_evidence(records, own.evidence[each], about, others, params, scenarios, today) for each in wanted
-        ]
+        tried = []
+        for each in wanted:
+            try:
+                tried.append(await try_evidence(records, own.evidence[each], about, others, params, scenarios, today))
+            except Invalid as error:
+                raise await _blamed(
+                    error, records, Ask(evidence=each, claims=(), subject=about, others=others), today
+                ) from error
+        return tried
+
+
+async def _blamed(error: Invalid, records: Records, ask: Ask, today: date) -> Invalid:
+    """The fault of a claim's SQL, put where it belongs: to the record that all claims build on, when that does not run by
+    itself; else with the columns that the claim could have used."""
+    place, claim, _ = error.field.partition(".claims.")
+    if not claim:
+        return error
+    try:
+        looked = await records.look(ask, today)
+    except psycopg.ProgrammingError as fault:
+        return Invalid(
+            field=f"{place}.record",
+            code=error.code,
+            detail="记录的 SQL 无法执行",
+            detail_en=f"The record's SQL does not run: {fault.diag.message_primary}",
+            remedy="核对表名、列名与列的类型 / check the names of tables and columns, and the columns' types",
+        )
+    except (psycopg.Error, PoolTimeout, LianbanError):
+        return error
+    columns = ", ".join(looked.rows[0]) if looked.rows else ""
+    return Invalid(
+        field=error.field,
+        code=error.code,
+        detail=error.detail,
+        detail_en=error.detail_en,
+        remedy=f"r 中有 / r has: {columns}" if columns else error.remedy,
+    )
 
 
 def _adapter(file: Path, keys: Path | None) -> Adapter:
     """The department of the file: as it says alone, or as an addition to the department that it extends."""
-    texts = {file.name: file.read_text("utf-8")}
-    document = parse_document(texts[file.name])
-    owner = owner_of(document)
+    texts = {file.name: _text(file)}
+    document, owner = _document(file)
     if "extends" in document:
         base = {path.stem: path for path in department_files()}.get(owner)
         own = (keys or load_settings().keys_dir / owner) / DEPARTMENT_FILE
         base = own if own.exists() else base
         if base is not None:
-            texts = {base.name: base.read_text("utf-8"), **texts}
+            texts = {base.name: _text(base), **texts}
     try:
         return read_adapters(texts.values())[owner]
     except Invalid as error:
         raise located(error, dict(reversed(texts.items()))) from error
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Invalid(
+            field=file.name,
+            detail="文件不是 UTF-8 编码",
+            detail_en="the file is not UTF-8",
+            remedy="另存为 UTF-8 / save it as UTF-8",
+        ) from None
+
+
+def _document(file: Path) -> tuple[dict[str, Any], str]:
+    """A department file and the department that it is about. Raises Invalid, with the file's name before the field."""
+    try:
+        document = parse_document(_text(file))
+    except Invalid as error:
+        raise _of(file, error) from error
+    try:
+        return document, owner_of(document)
+    except (KeyError, TypeError):
+        raise Invalid(
+            field=f"{file.name} department.id",
+            detail="缺少部门 id",
+            detail_en="the department's id is missing",
+            remedy="department: {id: haidian-water, …}",
+        ) from None
+
+
+def _of(file: Path, error: Invalid) -> Invalid:
+    """The same fault with the file's name before its field."""
+    place = f":{error.field[5:]}" if error.field.startswith("line ") else f" {error.field}"
+    return Invalid(
+        field=file.name + place,
+        code=error.code,
+        detail=error.detail,
+        detail_en=error.detail_en,
+        remedy=error.remedy,
+    )
+
+
+def _require_sources_file(own: Adapter, folder: Path) -> None:
+    if own.sources() and not (folder / SOURCES_FILE).exists():
+        raise Invalid(
+            field="--keys",
+            detail=f"{folder} 中没有 {SOURCES_FILE}",
+            detail_en=f"there is no {SOURCES_FILE} in {folder}",
+            remedy=f"以 --keys 指明写有 {SOURCES_FILE} 的目录,见 docs/department.md"
+            f" / name the folder that holds {SOURCES_FILE} with --keys, see docs/department.md",
+        )
+
+
 def _wanted(own: Adapter, file: Path, evidence: str, kind: str) -> list[str]:
     """The evidence types to try: the one named, or those of the file that are about such a subject."""
-    document = parse_document(file.read_text("utf-8"))
+    document, _ = _document(file)
     there = [name for name in document.get("evidence") or {} if own.evidence[name].source == "record"]
     if evidence:
         if evidence not in own.evidence or own.evidence[evidence].source != "record":
@@ -167,14 +265,20 @@ def _json(text: str) -> Any:
         return text
 
 
-def _scenarios(files: Sequence[Path] | None, adapter: Path) -> list[Scenario]:
+def _scenarios(files: Sequence[Path] | None, adapter: Path, folder: Path) -> list[Scenario]:
     """The scenarios to look for readers in, checked against the catalogue with the adapter's evidence in it."""
-    more = [adapter] if adapter.resolve() not in {path.resolve() for path in department_files()} else []
+    document, owner = _document(adapter)
+    ships = owner in {path.stem for path in department_files()}
+    more = [adapter]
+    if "department" in document and ships:
+        more = []  # the file ships, or is another version of one that does
+    elif "extends" in document and not ships and (folder / DEPARTMENT_FILE).exists():
+        more = [folder / DEPARTMENT_FILE, adapter]
     try:
         catalogue = load_catalogue(*more)
-    except Invalid:
-        # The file is another version of a department that ships.
-        catalogue = load_catalogue()
+    except Invalid as error:
+        # Without a line: what is given twice stands in two files.
+        raise error if ".yaml:" in error.field else _of(adapter, error) from error
     return [load_scenario(path.read_text("utf-8"), catalogue=catalogue) for path in files or scenario_files()]
 
 
@@ -206,25 +310,34 @@ def _session(own: Adapter, folder: Path) -> Iterator[str]:
             server.stop()
 
 
-def _show(own: Adapter, tried: Tried) -> None:
+def _warn_of_number(about: Party) -> None:
+    """Says what is wrong with a number, since nobody could apply with it: the identity seat would not take it."""
+    if about.type in _NUMBERS and (problem := _NUMBERS[about.type](about.id)):
+        Console(highlight=False).print(f"[yellow]{escape(problem)}[/yellow]")
+
+
+def _show(own: Adapter, tried: Tried) -> bool:
+    """Shows what was found; True when a claim failed or gives what its type does not allow."""
     console = Console(highlight=False)
     evidence = own.evidence[tried.evidence]
     console.print(f"\n[bold]{tried.evidence} {escape(evidence.name.zh)} / {escape(evidence.name.en)}[/bold]")
     for name, rows in tried.looked.fetched.items():
         console.print(f"取得 / fetched {name}:{len(rows)}")
     console.print(_record(tried))
-    claims = Table("核验项 / claim", "值 / value", title="核验结果 / claims", title_justify="left")
+    claims = _table("核验结果 / claims", "核验项 / claim", "值 / value")
+    wrong = False
     for claim, value in tried.claims.items():
-        claims.add_row(claim, _value(value))
+        misfit = _misfit(evidence.claims[claim].type, value)
+        wrong = wrong or bool(misfit) or _failed(value)
+        claims.add_row(claim, _value(value) + (f"\n[yellow]{misfit}[/yellow]" if misfit else ""))
     console.print(claims)
-    seen = Table(
+    seen = _table(
+        "各方所见 / what each party would see",
         "场景 / scenario",
         "核验项 / claim",
         "编排方 / orchestrator",
         "审批方 / approver",
         "值 / value",
-        title="各方所见 / what each party would see",
-        title_justify="left",
     )
     for one in tried.seen:
         reads = "明文 / reads it" if one.orchestrator else "密文 / sealed"
@@ -236,6 +349,15 @@ def _show(own: Adapter, tried: Tried) -> None:
     console.print(
         "记录本身不离开本部门;以上未记入日志,未签名 / the record itself leaves for nobody; nothing was logged or signed"
     )
+    return wrong
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose cells are folded where the terminal is narrow: names of claims are not to be cut off."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def _record(tried: Tried) -> Table | str:
@@ -244,7 +366,7 @@ def _record(tried: Tried) -> Table | str:
         number = "无记录" if not rows else f"{len(rows)} 条记录"
         english = "no record" if not rows else f"{len(rows)} records where one is meant"
         return f"[yellow]{number}:答复一律为未知 / {english}: every answer is unknown[/yellow]"
-    table = Table("列 / column", "值 / value", title="记录 / record", title_justify="left")
+    table = _table("记录 / record", "列 / column", "值 / value")
     for column, value in rows[0].items():
         table.add_row(column, "[dim]null[/dim]" if value is None else escape(value))
     return table
@@ -254,3 +376,21 @@ def _value(value: Any) -> str:
     if isinstance(value, LianbanError):
         return f"[yellow]{escape(str(value))}[/yellow]"
     return escape(json.dumps(value, ensure_ascii=False))
+
+
+def _failed(value: Value | LianbanError) -> bool:
+    """True for a claim that could not be computed; one that only lacks a parameter here is none of the file's faults."""
+    return isinstance(value, LianbanError) and not (isinstance(value, Invalid) and value.field.startswith("--param"))
+
+
+def _misfit(kind: str, value: Value | LianbanError) -> str:
+    """What is wrong with a value of a claim of that type; "" when nothing is. Null is a value of every type."""
+    if value is None or isinstance(value, LianbanError):
+        return ""
+    fits = {
+        "predicate": isinstance(value, bool) or value == "unknown",
+        "integer": isinstance(value, int) and not isinstance(value, bool),
+        "decimal": isinstance(value, str) and _DECIMAL.fullmatch(value) is not None,
+        "date": isinstance(value, str) and _DAY.fullmatch(value) is not None,
+    }.get(kind, isinstance(value, str))
+    return "" if fits else f"类型不符:sql 应得 {kind} / not of the claim's type: its sql is to give a {kind}"

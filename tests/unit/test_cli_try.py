@@ -101,6 +101,7 @@ def test_try__no_record__said_and_every_answer_unknown(tmp_path: Path, keys: Pat
         (("wl_sxmd_{date}", "list_{date}"), "records.R33.tables.wl_sxmd.file.pattern"),
         (("source: own", "source: other"), "records.R33.source"),
         (("sql: not r.listed", "sql: not r.liste"), "evidence.E30.claims.not_on_culture_list.sql"),
+        (("t.ycrq > s.today", "t.yrq > s.today"), "evidence.E30.record"),
         (("exists (select 1", "1 / (select 0) = exists (select 1"), "evidence.E30"),
         (("sql: not r.listed", "sql: pg_sleep(1) is null"), "evidence.E30"),
     ],
@@ -115,6 +116,75 @@ def test_try__something_is_wrong__place_in_the_file_and_remedy(
     assert result.exception.field.startswith("bureau.yaml:")
     assert result.exception.remedy
     assert "拖欠" not in str(result.exception)
+
+
+def test_try__claim_without_such_a_column__those_of_the_record_named(tmp_path: Path, keys: Path) -> None:
+    result = run(bureau(tmp_path, ("sql: not r.listed", "sql: not r.liste")), keys)
+
+    assert isinstance(result.exception, Invalid)
+    assert "r has: listed" in result.exception.remedy
+
+
+def test_try__predicate_that_is_none__said_and_exit_code_2(tmp_path: Path, keys: Path) -> None:
+    result = run(bureau(tmp_path, ("sql: not r.listed", "sql: r.listed::int")), keys)
+
+    assert result.exit_code == 2
+    assert "predicate" in result.output
+
+
+def test_try__claim_fails_on_this_record__said_and_exit_code_2(tmp_path: Path, keys: Path) -> None:
+    result = run(bureau(tmp_path, ("sql: not r.listed", "sql: 1 / (r.n - r.n) > 0")), keys)
+
+    assert result.exit_code == 2
+    assert "division by zero" in result.output
+
+
+def test_try__number_that_cannot_be_one__said(tmp_path: Path, keys: Path) -> None:
+    assert "校验位" not in run(bureau(tmp_path), keys).output
+    assert "check character" in run(bureau(tmp_path), keys, subject=f"uscc:{COMPANY[:-1]}A").output
+
+
+def test_try__narrow_terminal__names_are_folded_and_not_cut(tmp_path: Path, keys: Path) -> None:
+    given = ["try", "--adapter", str(bureau(tmp_path)), "--keys", str(keys), "--subject", f"uscc:{COMPANY}", *SCENARIOS]
+    result = CliRunner().invoke(app, given, env={"COLUMNS": "60"})
+
+    assert result.exit_code == 0, result.exception
+    assert "…" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (b"department:\n\tid: x\n", "own.yaml:2"),
+        ("# 水务局\n".encode("gb18030"), "own.yaml"),
+        (b"records: {}", "own.yaml department"),
+        (b"department: {seat: 3}", "own.yaml department.id"),
+    ],
+    ids=["tab", "encoding", "nobody's", "no id"],
+)
+def test_try__file_that_is_none__named(tmp_path: Path, keys: Path, text: bytes, field: str) -> None:
+    (tmp_path / "own.yaml").write_bytes(text)
+
+    result = run(tmp_path / "own.yaml", keys)
+
+    assert isinstance(result.exception, Invalid)
+    assert result.exception.field == field
+
+
+def test_try__new_department_with_a_number_that_ships__said(tmp_path: Path, keys: Path) -> None:
+    result = run(bureau(tmp_path, ("id: haidian-culture-tourism\n", "id: haidian-water\n")), keys)
+
+    assert isinstance(result.exception, Invalid)
+    assert "twice" in result.exception.detail_en
+
+
+def test_try__no_sources_file__says_which_option_names_the_folder(tmp_path: Path, keys: Path) -> None:
+    (keys / "sources.yaml").unlink()
+
+    result = run(bureau(tmp_path), keys)
+
+    assert isinstance(result.exception, Invalid)
+    assert result.exception.field == "--keys"
 
 
 @pytest.mark.parametrize(
