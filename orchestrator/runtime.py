@@ -95,6 +95,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
                 outage_window=settings.outage_window,
                 retry_first=settings.retry_first,
                 retry_most=settings.retry_most,
+                anchor_after=settings.anchor_after,
                 lease=settings.lease,
             ),
             owner=f"{socket.gethostname()}:{os.getpid()}",

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     """For how long a department that does not answer is asked again before its answer counts as a timeout. The material
     is offered to the applicant from the first failure on."""
 
+    anchor_after: float = Field(default=300.0, gt=0)
+    """Seconds after which a department's log head that no batch has carried is anchored by itself. As long a department
+    that was not asked meanwhile is asked for its head."""
+
     lease: float = Field(default=60.0, gt=0)
     """Seconds for which a worker has the cases that it works on; those of one that died go to another afterwards."""
 

@@ -29,6 +29,8 @@ class Pace:
     """Wait before the first retry; doubles each time."""
     retry_most: float = 300.0
     """Longest wait between retries."""
+    anchor_after: float = 300.0
+    """Age from which a log head that no batch has carried is anchored by itself."""
     lease: float = 60.0
     """How long a worker may hold a case before another takes it."""
     fresh: float = 60.0

@@ -36,7 +36,7 @@ async def post(context: Context, claimed: list[CaseRow]) -> list[Move]:
         stored = await batches.transitions(connection, [case.id for case in claimed])
         newest = {case.id: row for case in claimed for row in stored[case.id] if row["sequence"] == case.sequence + 1}
         sheets = await batches.sheets(connection, {number for row in newest.values() for number in row["sheets"]})
-        heads = await _heads(context, await batches.heads_to_anchor(connection))
+        heads = await with_proofs(context, await batches.heads_to_anchor(connection))
     moves = [Move(case_id=case.id, stage="seal") for case in claimed if case.id not in newest]
     batch: set[tuple[str, str, int]] = set()
     carried: dict[int, Row] = {}
@@ -55,7 +55,7 @@ async def post(context: Context, claimed: list[CaseRow]) -> list[Move]:
         carried |= wanted
         aboard.append((case_id, int(str(row["sequence"]))))
     if aboard:
-        await _send(context, *_batch(batch, carried), heads, aboard)
+        await send(context, *_batch(batch, carried), heads, aboard)
     return moves + [Move(case_id=case_id, stage="confirm", delay=RESEND_AFTER) for case_id, _ in aboard]
 
 
@@ -83,13 +83,15 @@ def _batch(batch: set[tuple[str, str, int]], carried: dict[int, Row]) -> tuple[l
     return transitions, parts
 
 
-async def _send(
+async def send(
     context: Context,
     transitions: list[Transition],
     sheets: list[SheetPart],
     heads: list[HeadPart],
     keys: list[tuple[str, int]],
 ) -> None:
+    """Signs, stores and sends one transaction; `keys` are the cases and sequences that it carries. Without its heads when it
+    would be too large."""
     on_chain = await context.poster.nonce()
     async with context.pool.connection() as connection:
         # One worker at a time: the lock goes with the transaction that stores nonce and bytes.
@@ -110,8 +112,8 @@ async def _send(
         await batches.mark_sent(connection, [batch])
 
 
-async def _heads(context: Context, rows: list[dict[str, Any]]) -> list[HeadPart]:
-    """The newest log head of each seat that the chain lacks, with its consistency proof."""
+async def with_proofs(context: Context, rows: list[dict[str, Any]]) -> list[HeadPart]:
+    """Log heads that the chain lacks, as the store has them, each with its consistency proof."""
 
     async def one(row: dict[str, Any]) -> HeadPart | None:
         old = int(row["anchored_size"])

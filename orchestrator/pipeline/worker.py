@@ -14,6 +14,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from orchestrator.domain.errors import Diverged, LianbanError
+from orchestrator.pipeline.anchor import anchor
 from orchestrator.pipeline.contests import take_contests
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.decide import decide, take_updates
@@ -53,6 +54,7 @@ FOLLOW_EVERY = 0.2
 UPDATES_EVERY = 1.0
 RECALLS_EVERY = 5.0
 CONTESTS_EVERY = 2.0
+ANCHOR_EVERY = 5.0
 PURGE_EVERY = 3600.0
 log = structlog.get_logger()
 
@@ -77,6 +79,7 @@ class Worker:
             self._every(UPDATES_EVERY, "updates", take_updates),
             self._every(RECALLS_EVERY, "recalls", take_recalls),
             self._every(CONTESTS_EVERY, "contests", take_contests),
+            self._every(ANCHOR_EVERY, "anchor", anchor),
             self._every(PURGE_EVERY, "purge", purge),
         )
 

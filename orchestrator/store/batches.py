@@ -231,8 +231,15 @@ async def keep_heads(connection: Connection, heads: Iterable[dict[str, Any]]) ->
             insert into seat_head (seat, size, root, signature)
             select distinct on (h.seat) h.seat, h.size, h.root, h.signature
             from jsonb_to_recordset(%s) as h(seat int, size bigint, root text, signature text) order by h.seat, h.size desc
-            on conflict (seat) do update set size = excluded.size, root = excluded.root, signature = excluded.signature
-            where excluded.size > seat_head.size
+            on conflict (seat) do update set
+                size = greatest(seat_head.size, excluded.size),
+                root = case when excluded.size > seat_head.size then excluded.root else seat_head.root end,
+                signature = case when excluded.size > seat_head.size then excluded.signature else seat_head.signature end,
+                waiting_since = case
+                    when excluded.size > seat_head.size and seat_head.size <= seat_head.anchored_size then now()
+                    else seat_head.waiting_since
+                end,
+                seen_at = now()
             """,
             [Jsonb(rows)],
         )
@@ -244,6 +251,27 @@ async def heads_to_anchor(connection: Connection) -> list[Row]:
     return await cursor.fetchall()
 
 
+async def unseen(connection: Connection, after: float) -> list[int]:
+    """The seats that have not shown their head for `after` seconds, each once in that time, whoever asks."""
+    cursor = await connection.execute(
+        "update seat_head set seen_at = now() where seen_at <= now() - make_interval(secs => %s) returning seat",
+        [after],
+    )
+    return [int(str(row["seat"])) for row in await cursor.fetchall()]
+
+
+async def heads_waiting(connection: Connection, after: float) -> list[Row]:
+    """Log heads that the chain has not had for `after` seconds, each once in that time, whoever asks."""
+    cursor = await connection.execute(
+        """
+        update seat_head set waiting_since = now()
+        where size > anchored_size and waiting_since <= now() - make_interval(secs => %s) returning *
+        """,
+        [after],
+    )
+    return sorted(await cursor.fetchall(), key=lambda row: int(str(row["seat"])))
+
+
 async def anchored(connection: Connection, heads: Iterable[dict[str, Any]]) -> None:
     """Takes over what the chain anchored {seat, size, root}."""
     rows = list(heads)
@@ -253,7 +281,8 @@ async def anchored(connection: Connection, heads: Iterable[dict[str, Any]]) -> N
             insert into seat_head (seat, size, root, signature, anchored_size, anchored_root)
             select distinct on (h.seat) h.seat, h.size, h.root, '', h.size, h.root
             from jsonb_to_recordset(%s) as h(seat int, size bigint, root text) order by h.seat, h.size desc
-            on conflict (seat) do update set anchored_size = excluded.anchored_size, anchored_root = excluded.anchored_root
+            on conflict (seat) do update
+            set anchored_size = excluded.anchored_size, anchored_root = excluded.anchored_root, waiting_since = now()
             where excluded.anchored_size > seat_head.anchored_size
             """,
             [Jsonb(rows)],

@@ -250,8 +250,12 @@ create table seat_head (
     root text not null,
     signature text not null,
     anchored_size bigint not null default 0,
-    anchored_root text
+    anchored_root text,
+    waiting_since timestamptz not null default now(),
+    seen_at timestamptz not null default now()
 );
+comment on column seat_head.waiting_since is 'Since when there is a head that the chain does not have, or when it was last sent by itself.';
+comment on column seat_head.seen_at is 'When the seat last showed its head.';
 
 create table notice (
     id bigint generated always as identity primary key,
