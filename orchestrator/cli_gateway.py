@@ -32,7 +32,7 @@ from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
 from orchestrator.ledger.view import LedgerView
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.protocol.proposal import Proposal
 from orchestrator.protocol.sheet import retirement_digest
 from orchestrator.scenarios import department_files

@@ -18,7 +18,7 @@ from orchestrator.identity.store import IdentityStore
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.scenarios import load_calendar, load_catalogue
 from orchestrator.settings import Settings, load_settings
 

@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.council.acts import KeysKind
 from orchestrator.council.agreements import agree, write_agreement
-from orchestrator.council.desk import Desk, account_at, at_desk, passphrase
+from orchestrator.council.desk import Desk, at_desk, passphrase
 from orchestrator.council.effects import STANDINGS
 from orchestrator.council.refusals import explained
 from orchestrator.council.registry import Registry
@@ -21,14 +21,8 @@ from orchestrator.ledger.artifacts import load_artifact
 from orchestrator.ledger.rpc import Reverted
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
-from orchestrator.protocol.keyset import (
-    Keyset,
-    SeatKeys,
-    generate_seat_keys,
-    keep_past_sealing,
-    load_seat_keys,
-    save_seat_keys,
-)
+from orchestrator.protocol.keyfolder import keep_past_sealing, load_seat_keys, save_seat_keys
+from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys
 from orchestrator.protocol.sheet import veto_digest
 from orchestrator.settings import load_settings
 
@@ -131,12 +125,13 @@ def veto(
                 code="nothing-announced",
                 remedy="若变更已生效且非本部门所愿,请理事会 suspend / if it is in force against your will: have it suspended",
             )
-        account = account_at(desk.settings, key, passphrase_file)
-        if account.address != there.signer:
+        keys = load_seat_keys(key, passphrase(desk.settings, passphrase_file), {"chain"})
+        account = keys.chain_of(there.signer)
+        if account is None:
             raise Invalid(
                 field="key",
-                detail=f"{account.address} 不是席位 {seat} 现用的密钥",
-                detail_en=f"{account.address} is not the key in force of seat {seat}",
+                detail=f"{keys.chain.address} 不是席位 {seat} 现用的密钥",
+                detail_en=f"{keys.chain.address} is not the key in force of seat {seat}",
                 remedy=f"用 {there.signer} 的密钥目录 / use the key folder of {there.signer}",
                 code="not-the-signer",
             )

@@ -25,7 +25,7 @@ from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.view import LedgerView
 from orchestrator.pipeline.context import Context, Definitions, Pace
 from orchestrator.pipeline.publishing import Publisher
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.scenarios import load_calendar
 from orchestrator.settings import Settings
 from orchestrator.store import applications

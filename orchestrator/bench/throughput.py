@@ -21,7 +21,7 @@ from orchestrator.gateway.client import GatewayClient
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.scenarios import shipped
 from orchestrator.seeding.city import Population
 from orchestrator.settings import Settings

@@ -18,7 +18,8 @@ from orchestrator.council.acts import GiveKeys, KeysKind
 from orchestrator.domain.canonical import keccak, to_hex
 from orchestrator.domain.errors import Invalid, LianbanError
 from orchestrator.ledger.deployments import write_json
-from orchestrator.protocol.keyset import Keyset, SigningAccount
+from orchestrator.protocol.holders import ChainHolder
+from orchestrator.protocol.keyset import Keyset
 from orchestrator.protocol.sheet import Domain, admission_digest, recover, recovery_digest, succession_digest
 
 FORMAT: Final = "lianban.council.agreement.v1"
@@ -52,7 +53,7 @@ class Agreement:
         )
 
 
-def agree(kind: KeysKind, domain: Domain, keyset: Keyset, account: SigningAccount, change: int) -> Agreement:
+def agree(kind: KeysKind, domain: Domain, keyset: Keyset, account: ChainHolder, change: int) -> Agreement:
     """The agreement of a new signer; `change` is 0 for an admission, else the number of the change to come."""
     return Agreement(
         kind=kind,

@@ -22,7 +22,8 @@ from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView, open_view
-from orchestrator.protocol.keyset import SigningAccount, load_seat_keys
+from orchestrator.protocol.keyfolder import stored_account
+from orchestrator.protocol.keyset import SigningAccount
 from orchestrator.settings import Settings, load_settings
 
 _Value = TypeVar("_Value")
@@ -101,7 +102,7 @@ def at_desk(action: Callable[[Desk], Awaitable[_Value]]) -> _Value:
 
 def account_at(settings: Settings, folder: Path, passphrase_file: Path | None = None) -> SigningAccount:
     """The chain key in a key folder. Raises Invalid when it is missing or does not open."""
-    return load_seat_keys(folder, passphrase(settings, passphrase_file), {"chain"}).chain
+    return stored_account(folder, passphrase(settings, passphrase_file))
 
 
 def passphrase(settings: Settings, file: Path | None) -> str:

@@ -30,7 +30,8 @@ from orchestrator.ledger.deploy import deploy
 from orchestrator.ledger.networks import DEVNET, load_network
 from orchestrator.ledger.transactions import fund
 from orchestrator.pipeline.publishing import Terms
-from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys, load_seat_keys, save_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys, save_seat_keys
+from orchestrator.protocol.keyset import Keyset, SeatKeys, generate_seat_keys
 from orchestrator.runtime import open_runtime, prepare_store
 from orchestrator.scenarios import load_catalogue, read_data, scenario_files
 from orchestrator.seeding.city import Population, seed_city

@@ -233,9 +233,8 @@ def unseal_by(agree: Callable[[bytes], bytes], public: bytes, sealed: bytes, inf
     enc, ciphertext = sealed[:_ENCAPSULATED], sealed[_ENCAPSULATED:]
     if len(enc) != _ENCAPSULATED:
         raise ValueError("does not open")
+    generate_sealing().exchange(X25519PublicKey.from_public_bytes(enc))  # ValueError for a point of small order (RFC 9180, 7.1.4)
     common = agree(enc)
-    if common == bytes(32):  # RFC 9180, 7.1.4: the other side's point is of small order
-        raise ValueError("does not open")
     secret = _expand(_extract(b"", _KEM_ID, b"eae_prk", common), _KEM_ID, b"shared_secret", enc + public, 32)
     context = b"\0" + _extract(b"", _HPKE_ID, b"psk_id_hash", b"") + _extract(b"", _HPKE_ID, b"info_hash", info)
     root = _extract(secret, _HPKE_ID, b"secret", b"")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from eth_account import Account
 
-from orchestrator.protocol.keyset import SigningAccount, load_seat_keys
+from orchestrator.protocol.keyfolder import stored_account
+from orchestrator.protocol.keyset import SigningAccount
 
 _SCRYPT_ROUNDS = 2**13
 """scrypt's n, modest because the passphrase is 256 random bits, not a word."""
@@ -35,4 +36,4 @@ def chain_account(folder: Path, passphrase: str) -> SigningAccount:
             pass
         finally:
             new.unlink()
-    return load_seat_keys(folder, passphrase, {"chain"}).chain
+    return stored_account(folder, passphrase)

@@ -1,26 +1,21 @@
 """Keysets: the document that tells the world a seat's keys, and the private keys that the seat keeps.
 
 The document is canonical JSON; its keccak-256 stands on chain and its bytes in the event of the admission or rotation.
-Private keys lie encrypted in one folder per department: `chain.json` (Web3 Secret Storage) and one PKCS#8 PEM per
-other key. Sealing keys that were replaced lie in its subfolder `past`, since open cases are sealed to them.
+How private keys lie in a folder is in `protocol/keyfolder.py`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import orjson
-from eth_account import Account
 
 from orchestrator.domain import suite
 from orchestrator.domain.canonical import canonical, keccak
 from orchestrator.domain.errors import Invalid
-from orchestrator.protocol.holders import address_of
+from orchestrator.protocol.holders import ChainHolder, address_of
 from orchestrator.protocol.jose import SigningKey, check_signing_jwk, thumbprint
 from orchestrator.protocol.sealing import SealingKey, check_sealing_jwk
 
@@ -33,8 +28,6 @@ _DOCUMENT_FIELDS: Final = frozenset(
     {"seat", "id", "name", "uscc", "region", "parent", "vertical", "hosted_by", "endpoint", "keys"}
 )
 _Key = TypeVar("_Key")
-_SCRYPT_ROUNDS: Final = 2**13
-"""scrypt's n: about 15 ms and 8 MiB a key, since all seats of a demo start at once. The passphrase is a random file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +141,20 @@ class SigningAccount:
         return f"SigningAccount({self.address})"
 
 
+class InForce(Protocol):
+    """What the chain has for a seat now, as far as its own keys go: `SeatView`."""
+
+    @property
+    def keyset(self) -> Keyset:
+        """The document in force."""
+        ...
+
+    @property
+    def signer(self) -> str:
+        """The chain key's address in force, EIP-55."""
+        ...
+
+
 class SeatKeys:
     """The private keys of a seat, or those of them that a process was given. Asking for one not held raises Invalid."""
 
@@ -156,7 +163,7 @@ class SeatKeys:
     def __init__(
         self,
         *,
-        chain: SigningAccount | None = None,
+        chain: ChainHolder | None = None,
         evidence: SigningKey | None = None,
         request: SigningKey | None = None,
         sealing: SealingKey | None = None,
@@ -165,8 +172,12 @@ class SeatKeys:
         self._chain, self._evidence, self._request = chain, evidence, request
         self._sealing, self._identity = sealing, identity
 
+    def follow(self, own: InForce) -> None:
+        """Uses those keys from now on that the chain has for the seat. Keys that were given once stay as they are; those of a key
+        folder change (`protocol/keyfolder.py`)."""
+
     @property
-    def chain(self) -> SigningAccount:
+    def chain(self) -> ChainHolder:
         """Signs sheets, heads and the seat's other EIP-712 statements."""
         return _held(self._chain, "chain")
 
@@ -216,97 +227,6 @@ def generate_seat_keys(identity: bool = False) -> SeatKeys:
     )
 
 
-def save_seat_keys(keys: SeatKeys, folder: Path, passphrase: str) -> None:
-    """Writes the keys encrypted, readable by their owner alone. Raises Invalid rather than overwrite a key."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = {
-        "chain.json": json.dumps(Account.encrypt(keys.chain.secret, passphrase, "scrypt", _SCRYPT_ROUNDS)).encode(),
-        "evidence.pem": keys.evidence.pem(passphrase),
-        "request.pem": keys.request.pem(passphrase),
-        "sealing.pem": keys.sealing.pem(passphrase),
-    }
-    if keys.has_identity:
-        files["identity.pem"] = keys.identity.pem(passphrase)
-    for name in files:
-        if (folder / name).exists():
-            raise Invalid(
-                field="folder",
-                detail=f"密钥文件 {name} 已存在,不会覆盖",
-                detail_en=f"key file {name} exists and is not overwritten",
-                remedy="换一个目录,或先备份并移走原密钥",
-                code="key-exists",
-            )
-    for name, content in files.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-
-
-def load_seat_keys(folder: Path, passphrase: str, only: Collection[str] | None = None) -> SeatKeys:
-    """The keys of `folder`, or of them those named in `only` (`chain`, `evidence`, `request`, `sealing`, `identity`).
-
-    Without `only`, `identity` may be missing. Sealing keys in the subfolder `past` come with the sealing key. Raises Invalid
-    when a key is missing or does not open.
-    """
-    wanted = {"chain", *USES} if only is None else set(only)
-    if not wanted <= {"chain", *USES}:
-        raise ValueError(f"no such key: {sorted(wanted - {'chain', *USES})}")
-    held: dict[str, Any] = {}
-    for use in sorted(wanted):
-        path = folder / ("chain.json" if use == "chain" else f"{use}.pem")
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            if use == "identity" and only is None:
-                continue
-            raise _bad_key_file(path.name, "不存在", "is missing") from None
-        held[use] = _open(use, path.name, content, passphrase)
-    if "sealing" in held:
-        held["sealing"] = SealingKey(held["sealing"].holder, _past_sealing(folder, passphrase))
-    return SeatKeys(**held)
-
-
-def keep_past_sealing(replaced: SealingKey, folder: Path, passphrase: str) -> int:
-    """Keeps a replaced sealing key, with those that it had replaced itself, in the key folder of the seat's present keys;
-    how many there are now. Doing it again changes nothing. Raises Invalid for the present key itself."""
-    present = load_seat_keys(folder, passphrase, {"sealing"}).sealing
-    past = folder / "past"
-    past.mkdir(mode=0o700, exist_ok=True)
-    known = {key.kid for key in present.past}
-    for key in (replaced, *replaced.past):
-        if key.kid == present.kid:
-            raise Invalid(
-                field="keys",
-                detail="这就是现用的解封密钥",
-                detail_en="that is the sealing key in force",
-                remedy="给出被替换的密钥目录 / name the folder of the replaced keys",
-                code="present-key",
-            )
-        if key.kid not in known:
-            descriptor = os.open(past / f"sealing-{key.kid}.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(key.pem(passphrase))
-            known.add(key.kid)
-    return len(known)
-
-
-def _past_sealing(folder: Path, passphrase: str) -> tuple[SealingKey, ...]:
-    files = sorted((folder / "past").glob("sealing-*.pem"))
-    opened = (_open("sealing", f"past/{file.name}", file.read_bytes(), passphrase) for file in files)
-    return tuple(key for key in opened if isinstance(key, SealingKey))
-
-
-def _open(use: str, name: str, content: bytes, passphrase: str) -> SigningAccount | SigningKey | SealingKey:
-    try:
-        if use == "chain":
-            return SigningAccount(bytes(Account.decrypt(orjson.loads(content), passphrase)))
-        return (SealingKey if use == "sealing" else SigningKey).from_pem(content, passphrase)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
-        raise _bad_key_file(name, "无法用所给口令打开", "does not open with the passphrase given") from None
-    except Invalid:
-        raise _bad_key_file(name, "不是所需类型的密钥", "holds a key of another type") from None
-
-
 def _held(key: _Key | None, use: str) -> _Key:
     if key is None:
         raise Invalid(
@@ -333,14 +253,4 @@ def _bad_document(field: str) -> Invalid:
         detail_en="the keyset document is not as specified",
         remedy="按 docs/architecture.md「Seats, keys」重新生成",
         code="bad-keyset",
-    )
-
-
-def _bad_key_file(name: str, problem: str, problem_en: str) -> Invalid:
-    return Invalid(
-        field=name,
-        detail=f"密钥文件 {name} {problem}",
-        detail_en=f"key file {name} {problem_en}",
-        remedy="核对密钥目录与口令文件",
-        code="bad-key-file",
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cache
+from typing import Any, Final, Self
 
 from orchestrator.domain import suite
-from orchestrator.domain.canonical import from_hex, keccak
+from orchestrator.domain.canonical import from_hex, keccak, to_hex
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.protocol.holders import address_of
@@ -20,6 +21,7 @@ from orchestrator.protocol.holders import address_of
 __all__ = [
     "Binding",
     "Domain",
+    "Statement",
     "Status",
     "Transition",
     "admission_digest",
@@ -41,25 +43,26 @@ __all__ = [
 MAX_TRANSITIONS: Final = 256
 """Most transitions in a batch: a sheet covers them by a bitmap of 256 bits."""
 
-_DOMAIN: Final = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_NAME: Final = keccak(b"Lianban")
-_VERSION: Final = keccak(b"1")
-_TRANSITION_TYPE: Final = b"Transition(bytes32 caseId,bytes32 dossierRoot,uint64 step)"
-_TRANSITION: Final = keccak(_TRANSITION_TYPE)
-_SHEET: Final = keccak(b"Sheet(uint8 seat,uint64 validUntil,Transition[] transitions)" + _TRANSITION_TYPE)
-_HEAD: Final = keccak(b"Head(uint8 seat,uint64 size,bytes32 root)")
-_ADMISSION: Final = keccak(b"Admission(uint8 seat,address signer,bytes32 keysetHash)")
-_ROTATION: Final = keccak(b"Rotation(uint8 seat,address signer,bytes32 keysetHash,uint64 fromBlock,uint32 change)")
-_RECOVERY: Final = keccak(b"Recovery(uint8 seat,address signer,bytes32 keysetHash,uint32 change)")
-_SUCCESSION: Final = keccak(b"Succession(uint8 seat,address signer,bytes32 keysetHash,uint32 change)")
-_VETO: Final = keccak(b"Veto(uint8 seat,uint32 change)")
-_PUBLICATION: Final = keccak(b"Publication(string scenario,bytes32 version,bytes32 texts,uint8 publisher)")
-_TEXTS: Final = keccak(b"Texts(bytes32 version,bytes32 texts,uint32 revision,uint8 publisher)")
-_BINDING: Final = keccak(
-    b"Binding(bytes32 version,uint32 region,uint8 identity,uint8 operator,uint8[] approvers,uint8[] providers,"
-    b"uint64 validUntil)"
+_DOMAIN_TYPE: Final = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+_DOMAIN: Final = keccak(_DOMAIN_TYPE.encode())
+_NAME: Final = "Lianban"
+_VERSION: Final = "1"
+_TRANSITION_TYPE: Final = "Transition(bytes32 caseId,bytes32 dossierRoot,uint64 step)"
+_TRANSITION: Final = keccak(_TRANSITION_TYPE.encode())
+_SHEET: Final = "Sheet(uint8 seat,uint64 validUntil,Transition[] transitions)"
+_HEAD: Final = "Head(uint8 seat,uint64 size,bytes32 root)"
+_ADMISSION: Final = "Admission(uint8 seat,address signer,bytes32 keysetHash)"
+_ROTATION: Final = "Rotation(uint8 seat,address signer,bytes32 keysetHash,uint64 fromBlock,uint32 change)"
+_RECOVERY: Final = "Recovery(uint8 seat,address signer,bytes32 keysetHash,uint32 change)"
+_SUCCESSION: Final = "Succession(uint8 seat,address signer,bytes32 keysetHash,uint32 change)"
+_VETO: Final = "Veto(uint8 seat,uint32 change)"
+_PUBLICATION: Final = "Publication(string scenario,bytes32 version,bytes32 texts,uint8 publisher)"
+_TEXTS: Final = "Texts(bytes32 version,bytes32 texts,uint32 revision,uint8 publisher)"
+_BINDING: Final = (
+    "Binding(bytes32 version,uint32 region,uint8 identity,uint8 operator,uint8[] approvers,uint8[] providers,"
+    "uint64 validUntil)"
 )
-_RETIREMENT: Final = keccak(b"Retirement(uint40 binding,uint8 seat)")
+_RETIREMENT: Final = "Retirement(uint40 binding,uint8 seat)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +76,49 @@ class Domain:
     """EIP-712 domain separator, 32 bytes."""
 
     def __post_init__(self) -> None:
-        separator = keccak(_DOMAIN + _NAME + _VERSION + _uint(self.chain_id, 256) + _address(self.contract))
+        fixed = keccak(_NAME.encode()) + keccak(_VERSION.encode())
+        separator = keccak(_DOMAIN + fixed + _uint(self.chain_id, 256) + _address(self.contract))
         object.__setattr__(self, "separator", separator)
+
+
+class Statement(bytes):
+    """What a seat signs on chain: the 32 bytes of the EIP-712 digest, which know what they say.
+
+    A key in memory signs the bytes. A signer elsewhere is given the statement itself, as `preimage` or `typed_data`, and hashes it
+    on its own: so it can say what it signs, and keep a rule about it.
+    """
+
+    domain: Domain
+    preimage: bytes
+    """`0x1901 ‖ domain separator ‖ hash of the struct`, 66 bytes: its Keccak hash is the digest."""
+    _type: str
+    _fields: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, domain: Domain, type_: str, struct: bytes, fields: tuple[Any, ...]) -> Self:
+        """A statement of a type (EIP-712 `encodeType`) whose `fields` stand in its order and are encoded in `struct`."""
+        preimage = b"\x19\x01" + domain.separator + keccak(_type_hash(type_) + struct)
+        statement = cls(keccak(preimage))
+        statement.domain, statement.preimage, statement._type, statement._fields = domain, preimage, type_, fields
+        return statement
+
+    def typed_data(self) -> dict[str, Any]:
+        """The JSON that `eth_signTypedData_v4` takes. Numbers that JavaScript would round are texts."""
+        name, members = _members(self._type)
+        types = {"EIP712Domain": _members(_DOMAIN_TYPE)[1], name: members}
+        if self._type == _SHEET:
+            types["Transition"] = _members(_TRANSITION_TYPE)[1]
+        return {
+            "types": types,
+            "primaryType": name,
+            "domain": {
+                "name": _NAME,
+                "version": _VERSION,
+                "chainId": self.domain.chain_id,
+                "verifyingContract": self.domain.contract,
+            },
+            "message": {each["name"]: _json(value) for each, value in zip(members, self._fields, strict=True)},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +198,7 @@ def case_commitment(before: int, step: int, root: bytes) -> int:
     return int.from_bytes(keccak(joined)[8:], "big")
 
 
-def sheet_digest(domain: Domain, seat: int, valid_until: int, transitions: Sequence[Transition]) -> bytes:
+def sheet_digest(domain: Domain, seat: int, valid_until: int, transitions: Sequence[Transition]) -> Statement:
     """What a seat signs to co-sign `transitions`, which stand in batch order.
 
     Raises ValueError for none or over 256.
@@ -162,52 +206,60 @@ def sheet_digest(domain: Domain, seat: int, valid_until: int, transitions: Seque
     if not 0 < len(transitions) <= MAX_TRANSITIONS:
         raise ValueError("a sheet covers 1 to 256 transitions")
     rows = b"".join(keccak(_TRANSITION + row.case_id + row.root + row.step.to_bytes(32, "big")) for row in transitions)
-    return _digest(domain, _SHEET + _uint(seat, 8) + _uint(valid_until, 64) + keccak(rows))
+    struct = _uint(seat, 8) + _uint(valid_until, 64) + keccak(rows)
+    return Statement.of(domain, _SHEET, struct, (seat, valid_until, tuple(transitions)))
 
 
-def head_digest(domain: Domain, seat: int, size: int, root: bytes) -> bytes:
+def head_digest(domain: Domain, seat: int, size: int, root: bytes) -> Statement:
     """What a seat signs to state its query log's head."""
-    return _digest(domain, _HEAD + _uint(seat, 8) + _uint(size, 64) + _bytes32(root))
+    return Statement.of(domain, _HEAD, _uint(seat, 8) + _uint(size, 64) + _bytes32(root), (seat, size, root))
 
 
-def admission_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes) -> bytes:
+def admission_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes) -> Statement:
     """What a seat's new signer signs to be admitted."""
-    return _digest(domain, _ADMISSION + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash))
+    struct = _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash)
+    return Statement.of(domain, _ADMISSION, struct, (seat, signer, keyset_hash))
 
 
-def rotation_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, from_block: int, change: int) -> bytes:
+def rotation_digest(
+    domain: Domain, seat: int, signer: str, keyset_hash: bytes, from_block: int, change: int
+) -> Statement:
     """What the old and the new signer sign for keys in force from a block on; `change` is the seat's next announcement."""
     keys = _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash)
-    return _digest(domain, _ROTATION + keys + _uint(from_block, 64) + _uint(change, 32))
+    struct = keys + _uint(from_block, 64) + _uint(change, 32)
+    return Statement.of(domain, _ROTATION, struct, (seat, signer, keyset_hash, from_block, change))
 
 
-def recovery_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> bytes:
+def recovery_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> Statement:
     """What the new signer of a department that lost its key signs for the council to announce."""
-    return _digest(domain, _RECOVERY + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32))
+    struct = _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32)
+    return Statement.of(domain, _RECOVERY, struct, (seat, signer, keyset_hash, change))
 
 
-def succession_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> bytes:
+def succession_digest(domain: Domain, seat: int, signer: str, keyset_hash: bytes, change: int) -> Statement:
     """What the department that takes over a seat signs for the council to announce."""
-    return _digest(domain, _SUCCESSION + _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32))
+    struct = _uint(seat, 8) + _address(signer) + _bytes32(keyset_hash) + _uint(change, 32)
+    return Statement.of(domain, _SUCCESSION, struct, (seat, signer, keyset_hash, change))
 
 
-def veto_digest(domain: Domain, seat: int, change: int) -> bytes:
+def veto_digest(domain: Domain, seat: int, change: int) -> Statement:
     """What a seat's signer in force signs to refuse an announced change of its keys."""
-    return _digest(domain, _VETO + _uint(seat, 8) + _uint(change, 32))
+    return Statement.of(domain, _VETO, _uint(seat, 8) + _uint(change, 32), (seat, change))
 
 
-def publication_digest(domain: Domain, scenario: str, version: bytes, texts: bytes, publisher: int) -> bytes:
+def publication_digest(domain: Domain, scenario: str, version: bytes, texts: bytes, publisher: int) -> Statement:
     """What a publisher signs over a scenario version and its texts."""
     body = keccak(scenario.encode()) + _bytes32(version) + _bytes32(texts) + _uint(publisher, 8)
-    return _digest(domain, _PUBLICATION + body)
+    return Statement.of(domain, _PUBLICATION, body, (scenario, version, texts, publisher))
 
 
-def texts_digest(domain: Domain, version: bytes, texts: bytes, revision: int, publisher: int) -> bytes:
+def texts_digest(domain: Domain, version: bytes, texts: bytes, revision: int, publisher: int) -> Statement:
     """What a publisher signs over new texts of a version."""
-    return _digest(domain, _TEXTS + _bytes32(version) + _bytes32(texts) + _uint(revision, 32) + _uint(publisher, 8))
+    struct = _bytes32(version) + _bytes32(texts) + _uint(revision, 32) + _uint(publisher, 8)
+    return Statement.of(domain, _TEXTS, struct, (version, texts, revision, publisher))
 
 
-def binding_digest(domain: Domain, binding: Binding) -> bytes:
+def binding_digest(domain: Domain, binding: Binding) -> Statement:
     """What every seat named in a binding signs."""
     body = (
         _bytes32(binding.version),
@@ -218,12 +270,12 @@ def binding_digest(domain: Domain, binding: Binding) -> bytes:
         _seats(binding.providers),
         _uint(binding.valid_until, 64),
     )
-    return _digest(domain, _BINDING + b"".join(body))
+    return Statement.of(domain, _BINDING, b"".join(body), binding.struct)
 
 
-def retirement_digest(domain: Domain, binding: int, seat: int) -> bytes:
+def retirement_digest(domain: Domain, binding: int, seat: int) -> Statement:
     """What a named seat signs to end a binding for new cases."""
-    return _digest(domain, _RETIREMENT + _uint(binding, 40) + _uint(seat, 8))
+    return Statement.of(domain, _RETIREMENT, _uint(binding, 40) + _uint(seat, 8), (binding, seat))
 
 
 def recover(digest: bytes, signature: bytes) -> str:
@@ -238,8 +290,29 @@ def recover(digest: bytes, signature: bytes) -> str:
         raise _bad_signature() from None
 
 
-def _digest(domain: Domain, struct: bytes) -> bytes:
-    return keccak(b"\x19\x01" + domain.separator + keccak(struct))
+@cache
+def _type_hash(type_: str) -> bytes:
+    return keccak((type_ + (_TRANSITION_TYPE if type_ == _SHEET else "")).encode())
+
+
+def _members(type_: str) -> tuple[str, list[dict[str, str]]]:
+    """Name and members of a struct type as EIP-712 writes it."""
+    name, _, rest = type_.rstrip(")").partition("(")
+    return name, [{"name": each.split(" ")[1], "type": each.split(" ")[0]} for each in rest.split(",")]
+
+
+def _json(value: Any) -> Any:
+    match value:
+        case bytes():
+            return to_hex(value)
+        case Transition():
+            return {"caseId": to_hex(value.case_id), "dossierRoot": to_hex(value.root), "step": str(value.step)}
+        case tuple():
+            return [_json(each) for each in value]
+        case int() if value > 1 << 53:
+            return str(value)
+        case _:
+            return value
 
 
 def _uint(value: int, bits: int) -> bytes:

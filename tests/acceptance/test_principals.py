@@ -15,7 +15,7 @@ from orchestrator.demo.applicant import ProblemError
 from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.jose import SigningKey, sign_jws
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.protocol.question import sign_request
 from tests.support.world import LONGEST, World, check_problem
 

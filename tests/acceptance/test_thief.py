@@ -21,7 +21,7 @@ from orchestrator.ledger.poster import SheetPart
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.credential import Credential, open_credential
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws, sign_jws
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.protocol.mandate import TYP as MANDATE
 from orchestrator.protocol.mandate import Mandate, case_id, open_subject
 from orchestrator.protocol.material import Material, SealedForm, SealedMaterial, open_form, open_material, seal_material

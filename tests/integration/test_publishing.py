@@ -26,7 +26,8 @@ from orchestrator.ledger.deployments import write_deployment
 from orchestrator.ledger.poster import Poster
 from orchestrator.pipeline.publishing import Publisher, Terms
 from orchestrator.protocol.jose import SigningKey
-from orchestrator.protocol.keyset import SigningAccount, save_seat_keys
+from orchestrator.protocol.keyfolder import save_seat_keys
+from orchestrator.protocol.keyset import SigningAccount
 from orchestrator.protocol.sheet import retirement_digest
 from orchestrator.scenarios import read_data
 from orchestrator.settings import load_settings

@@ -24,7 +24,8 @@ from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import Deployment, write_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
-from orchestrator.protocol.keyset import SeatKeys, SigningAccount, save_seat_keys
+from orchestrator.protocol.keyfolder import save_seat_keys
+from orchestrator.protocol.keyset import SeatKeys, SigningAccount
 from orchestrator.settings import load_settings
 from tests.support.commands import WIDE, Said
 from tests.support.consortium import Consortium

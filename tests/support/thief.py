@@ -32,7 +32,8 @@ from orchestrator.pipeline.decide import case_files
 from orchestrator.pipeline.seal import Sealing
 from orchestrator.protocol.answer import Answer, read_answer
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.protocol.keyset import SeatKeys, load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
+from orchestrator.protocol.keyset import SeatKeys
 from orchestrator.protocol.mandate import case_id
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.question import Question

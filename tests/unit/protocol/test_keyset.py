@@ -17,15 +17,8 @@ from hypothesis import strategies as st
 from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.protocol.jose import SigningKey, sign_jws, verify_jws
-from orchestrator.protocol.keyset import (
-    Keyset,
-    SeatKeys,
-    SigningAccount,
-    generate_seat_keys,
-    keep_past_sealing,
-    load_seat_keys,
-    save_seat_keys,
-)
+from orchestrator.protocol.keyfolder import keep_past_sealing, load_seat_keys, save_seat_keys
+from orchestrator.protocol.keyset import Keyset, SeatKeys, SigningAccount, generate_seat_keys
 from orchestrator.protocol.sealing import SealingKey, seal, unseal
 from orchestrator.protocol.sheet import recover
 
