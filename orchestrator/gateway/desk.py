@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from psycopg.types.json import Jsonb
@@ -23,21 +23,21 @@ from orchestrator.gateway.acts import record
 from orchestrator.gateway.casefile import CaseFile, OpenCase, fetch_answers, open_cases
 from orchestrator.gateway.requests import SignedRequest
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
-from orchestrator.gateway.sheets import REVOCATION_TYP
 from orchestrator.gateway.verdicts import leave_desk
-from orchestrator.protocol.jose import jws_hash, lowered, peek_jws, sign_jws, verify_jws
+from orchestrator.protocol.jose import lowered, peek_jws, verify_jws
 from orchestrator.protocol.mandate import open_subject
-from orchestrator.protocol.officer import Duty, OfficerCertificate, certify, read_certificate, read_decision
+from orchestrator.protocol.officer import DESK_TYP, Duty, OfficerCertificate, certify, read_certificate, read_decision
 from orchestrator.protocol.ports import BindingView, ChainView
 from orchestrator.protocol.sheet import Status
-from orchestrator.protocol.wire import Name, check_period, read_model, seat_ref
+from orchestrator.protocol.upholding import MOST_RECALLS
+from orchestrator.protocol.wire import Hex32, Name, check_period, read_model, seat_ref
 
 router = APIRouter()
 
-REQUEST_TYP: Final = "lianban-desk+jwt"
+REQUEST_TYP: Final = DESK_TYP
 LONGEST_REQUEST: Final = 300
 CERTIFICATE_DAYS: Final = 180
-ENDED: Final = frozenset({Status.APPROVED, Status.REFUSED, Status.WITHDRAWN, Status.REVOKED})
+ENDED: Final = frozenset({Status.APPROVED, Status.SUSPENDED, Status.REFUSED, Status.WITHDRAWN, Status.REVOKED})
 """Statuses of cases that nobody has to decide any more."""
 
 
@@ -52,6 +52,10 @@ class DeskRequest(BaseModel):
     iat: int
     exp: int
     case: str | None = None
+    act: Literal["revoke", "uphold"] | None = None
+    """What the request does to an approval: such a request is the officer's signature under it."""
+    recalls: list[Hex32] = Field(default_factory=list, max_length=MOST_RECALLS)
+    """With `uphold`: hashes of the recalls that the officer has seen."""
     mandate: str | None = None
     """With a decision: the newest mandate of the case that the officer looked at."""
     decision: str | None = None
@@ -210,50 +214,6 @@ async def decide(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dic
         "awaits_countersign": awaits,
         "act": act,
     }
-
-
-@router.post("/{department}/desk/revocations", status_code=201)
-async def revoke(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """An order to revoke an approval that this seat leads."""
-    officer, asked = await officer_of(request, seat, chain, "cases")
-    if asked.case is None or not asked.reason:
-        raise missing("reason", "撤销理由", "the reason")
-    status, sequence, number = await chain.status_of(asked.case)
-    binding = await chain.binding(number) if status == Status.APPROVED else None
-    if binding is None or binding.approvers[0] != seat.number:
-        raise Refused(
-            "该办件不是本部门牵头的已准予办件",
-            detail_en="this is no approved case that this seat leads",
-            code="not-revocable",
-        )
-    order = sign_jws(
-        {
-            "iss": seat_ref(seat.number),
-            "case": asked.case,
-            "sequence": sequence + 1,
-            "reason": asked.reason,
-            "officer": {"certificate": asked.certificate, "request": request.request},
-            "iat": int(time.time()),
-        },
-        typ=REVOCATION_TYP,
-        key=seat.keys.evidence,
-    )
-    await seat.store.rows(
-        "insert into desk_update (case_id, sequence, revocation, operator) values (%s, %s, %s, %s)",
-        [asked.case, sequence + 1, order, binding.operator],
-    )
-    await close_reviews(asked.case, request.request, seat)
-    act = await record("revoke", asked.case, officer, request.request, seat)
-    return {"case": asked.case, "order": jws_hash(order), "officer": officer.sub, "act": act}
-
-
-async def close_reviews(case: str, signed: str, seat: Seat) -> int:
-    """Closes the open reviews of a case by what an officer signed. How many there were."""
-    rows = await seat.store.rows(
-        "update review set closed_at = now(), closing = %s where case_id = %s and closed_at is null returning recall",
-        [signed, case],
-    )
-    return len(rows)
 
 
 async def certify_officer(

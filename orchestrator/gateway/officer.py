@@ -112,17 +112,20 @@ class OfficerClient:
         return await self._post("replay", {"case": case})
 
     async def reviews(self) -> list[dict[str, Any]]:
-        """Decisions that rest on recalled answers: {case, sequence, status, seat, reason, answers, since}."""
+        """Decisions that rest on recalled answers: {case, recall, sequence, status, seat, reason, answers, since,
+        awaits}; `awaits` is the officer who has spoken and waits for a second one, {officer, act, reason}, or None."""
         found: list[dict[str, Any]] = (await self._post("reviews", {}))["reviews"]
         return found
 
     async def uphold(self, case: str, reason: str) -> dict[str, Any]:
-        """Lets a decision stand although an answer under it was recalled."""
-        return await self._post("reviews/close", {"case": case, "reason": reason})
+        """Lets a decision stand although answers under it were recalled: by the recalls that are to be reviewed now."""
+        recalls = [each["recall"] for each in await self.reviews() if each["case"] == case]
+        payload = {"act": "uphold", "case": case, "recalls": recalls, "reason": reason}
+        return await self._post("reviews/close", payload)
 
     async def revoke(self, case: str, reason: str) -> dict[str, Any]:
         """Orders the revocation of an approval that the seat leads."""
-        return await self._post("revocations", {"case": case, "reason": reason})
+        return await self._post("revocations", {"act": "revoke", "case": case, "reason": reason})
 
     async def proposals(self) -> list[dict[str, Any]]:
         """What the seat is asked to sign and waits for an officer: the proposal's fields with {hash, asker, since}."""

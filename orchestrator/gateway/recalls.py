@@ -1,8 +1,9 @@
-"""Recalls: a provider takes back answers that were wrong; an approver looks again at what it decided on them.
+"""Recalls, at the provider: it takes back answers that were wrong.
 
 The provider finds the answers in its own store, by question or by the person or thing that they are about, and sees whom it
 reaches before it signs. From then on a recalled answer is not handed out; asked again, the seat reads its records anew.
-The operator fetches recalls as it fetches officers' decisions, and hands them to the approvers whose verdicts rest on one.
+The operator fetches recalls as it fetches officers' decisions, and hands them to the approvers whose verdicts rest on one
+(`gateway/reviews.py`).
 """
 
 from __future__ import annotations
@@ -16,29 +17,24 @@ from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter
-from pydantic import Field
 
 from orchestrator.database import Row
 from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status
-from orchestrator.domain.errors import LianbanError, Refused
-from orchestrator.gateway.acts import record
-from orchestrator.gateway.desk import close_reviews, officer_of
-from orchestrator.gateway.requests import SignedBody, SignedRequest, read_signed
+from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.protocol.answer import AnswerEnvelope
-from orchestrator.protocol.jose import jws_hash, lowered, peek_jws
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, open_subject
 from orchestrator.protocol.ports import ChainView
 from orchestrator.protocol.question import question_id
-from orchestrator.protocol.recall import MOST_ANSWERS, Recall, read_recall, sign_recall
+from orchestrator.protocol.recall import MOST_ANSWERS, Recall, sign_recall
 from orchestrator.protocol.verdict import AnswerRef
-from orchestrator.protocol.wire import Hex32, WireModel, read_model, seat_number, seat_ref
+from orchestrator.protocol.wire import WireModel, read_model, seat_ref
 
 router = APIRouter()
 
 MOST_RECALLS: Final = 100
-MOST_REVIEWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,106 +162,6 @@ async def recalls(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[
         [since, asker.number, MOST_RECALLS],
     )
     return {"recalls": [row["jws"] for row in rows], "next": rows[-1]["id"] if rows else since}
-
-
-class ReviewBody(WireModel):
-    """A case and the recall that it is to be looked at again for."""
-
-    case: Hex32
-    recall: str
-
-
-class ReviewsBody(WireModel):
-    """Body of a request of kind `reviews`."""
-
-    reviews: list[ReviewBody] = Field(max_length=MOST_REVIEWS)
-
-
-@router.post("/{department}/reviews")
-async def open_reviews(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Puts decisions that rest on recalled answers on the officers' desk: `{"opened": [case…], "refused": [{case, code}]}`.
-
-    Only what this seat decided, on an answer that the recall names and its own department signed away.
-    """
-    await read_signed(request, "reviews", seat, chain)
-    body = read_model(ReviewsBody, request.body, code="bad-request")
-    opened, refused = [], []
-    for each in body.reviews:
-        try:
-            await _review(each, seat, chain)
-            opened.append(each.case)
-        except LianbanError as error:
-            refused.append({"case": each.case, "code": error.code})
-    return {"opened": opened, "refused": refused}
-
-
-async def _review(each: ReviewBody, seat: Seat, chain: ChainView) -> None:
-    document = await read_from(each.recall, chain)
-    named = {(answer.question, answer.hash) for answer in document.answers}
-    rows = await seat.store.rows(
-        "select sequence, envelopes from basis where case_id = %s order by sequence desc", [each.case]
-    )
-    for row in rows:
-        held = [AnswerEnvelope.parse(one["envelope"]) for one in row["envelopes"]]
-        # Another seat cannot take back what it never said.
-        given = {(one.question, jws_hash(one.answer)) for one in held if peek_jws(one.answer)[1]["iss"] == document.iss}
-        if named & given:
-            break
-    else:
-        raise Refused("本席位的意见不依据被召回的应答", detail_en="no verdict rests on it", code="not-resting")
-    await seat.store.rows(
-        "insert into review (case_id, recall, jws, sequence) values (%s, %s, %s, %s) on conflict do nothing",
-        [each.case, jws_hash(each.recall), lowered(each.recall), row["sequence"]],
-    )
-
-
-async def read_from(jws: str, chain: ChainView) -> Recall:
-    """A recall, signed by a key of the seat that it is from. Raises Refused or Invalid."""
-    issuer = await chain.seat(seat_number(peek_jws(jws)[1].get("iss")))
-    return read_recall(jws, issuer.key_of("evidence", jws))
-
-
-@router.post("/{department}/desk/reviews")
-async def reviews(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """Decisions to be looked at again, oldest first, with who recalled what and why."""
-    await officer_of(request, seat, chain, "cases")
-    rows = await seat.store.rows(
-        "select case_id, sequence, jws, opened_at from review where closed_at is null order by opened_at limit 200"
-    )
-    found = []
-    for row in rows:
-        document = peek_jws(str(row["jws"]))[1]
-        status, _, _ = await chain.status_of(str(row["case_id"]))
-        found.append(
-            {
-                "case": row["case_id"],
-                "sequence": row["sequence"],
-                "status": int(status),
-                "seat": document["iss"],
-                "reason": document["reason"],
-                "answers": document["answers"],
-                "since": row["opened_at"],
-            }
-        )
-    return {"reviews": found}
-
-
-@router.post("/{department}/desk/reviews/close", status_code=201)
-async def close(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """An officer has looked again and lets the decision stand, with a reason; revoking it closes the review too."""
-    officer, asked = await officer_of(request, seat, chain, "cases")
-    if not asked.reason:
-        raise Refused("缺少理由", detail_en="the reason is missing", code="no-reason", remedy="写明理由 / say why")
-    closed = await close_reviews(str(asked.case), request.request, seat)
-    if not closed:
-        raise Refused("该办件没有待复核事项", detail_en="no review is open for this case", code="not-found")
-    _, sequence, number = await chain.status_of(str(asked.case))
-    await seat.store.rows(
-        "insert into desk_update (case_id, sequence, operator, upheld) values (%s, %s, %s, %s)",
-        [asked.case, sequence, (await chain.binding(number)).operator, asked.reason],
-    )
-    act = await record("uphold", str(asked.case), officer, request.request, seat)
-    return {"case": asked.case, "closed": closed, "act": act}
 
 
 def _bytes(value: object) -> bytes:

@@ -17,16 +17,19 @@ from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.dossier import Dossier
 from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.casefile import mandates_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.suspension import require_reinstatement, require_suspension
 from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.jose import jws_hash, verify_jws
 from orchestrator.protocol.mandate import Mandate
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
 from orchestrator.protocol.sheet import Transition, sheet_digest
+from orchestrator.protocol.upholding import MOST_RECALLS
 from orchestrator.protocol.verdict import STATUSES, Verdict, combine
 from orchestrator.protocol.wire import (
     CLOCK_SKEW,
@@ -64,7 +67,7 @@ class SheetCase(WireModel):
 
     case: Hex32
     sequence: Sequence16
-    status: int = Field(ge=1, le=6)
+    status: int = Field(ge=1, le=7)
     binding: BindingNumber
     leaves: list[LeafBody] = Field(min_length=1, max_length=MOST_LEAVES)
     root: Hex32
@@ -72,6 +75,10 @@ class SheetCase(WireModel):
     mandates: list[str]
     order: str | None
     """The revocation order of this seat's officer, for a revocation."""
+    recalls: list[str] = Field(default_factory=list, max_length=MOST_RECALLS)
+    """What the case is suspended for, or was: with a suspension, and with the approval that ends it."""
+    upholdings: list[str] = Field(default_factory=list, max_length=MOST_RECALLS)
+    """What the approvers' officers have said to it, with the approval that ends a suspension."""
 
 
 class SheetsBody(WireModel):
@@ -106,8 +113,8 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
         try:
             binding = await _binding(case, asker.number, seat, chain)
             signed = _mandates(case, read, chain)
-            await _check_move(case, chain)
-            verdicts = await _check_status(case, binding, signed[-1], mine, seat, chain, read, now)
+            ended = await _check_move(case, chain) == Status.SUSPENDED
+            verdicts = await _check_status(case, binding, signed[-1], mine, seat, chain, read, now, suspended=ended)
             lead = binding.approvers[0] == seat.number
             await _check_dossier(case, signed, verdicts, before.get(case.case, []), seat, lead=lead)
             _check_withdrawn(case, before.get(case.case, []))
@@ -181,13 +188,14 @@ def _mandates(case: SheetCase, read: MandatesRead, chain: ChainView) -> list[Man
     return mandates
 
 
-async def _check_move(case: SheetCase, chain: ChainView) -> None:
-    """That the ledger would take the transition (I2): nothing is signed that it can only refuse."""
+async def _check_move(case: SheetCase, chain: ChainView) -> Status:
+    """That the ledger would take the transition (I2): nothing is signed that it can only refuse. Where the case is now."""
     before, _, _ = await chain.status_of(case.case)
     if not may_move(before, Status(case.status)):
         raise Refused(
             "办件现状态不能转为该状态", detail_en="the ledger lets no case go from there to here", code="no-such-move"
         )
+    return before
 
 
 async def _check_status(
@@ -199,8 +207,11 @@ async def _check_status(
     chain: ChainView,
     read: MandatesRead,
     now: int,
+    *,
+    suspended: bool,
 ) -> list[Verdict]:
-    """That the status is what the verdicts, the applicant or an officer of this seat decided; the verdicts, if they did."""
+    """That the status is what the verdicts, the applicant, an officer of this seat or a recall decided; the verdicts, if they
+    did. `suspended`: the case is, so that an approval ends the suspension."""
     status, lead = Status(case.status), binding.approvers[0] == seat.number
     if status == Status.WITHDRAWN:
         if newest.kind != "withdrawal" or not lead:
@@ -213,6 +224,12 @@ async def _check_status(
         return []
     if newest.kind == "withdrawal":
         raise _withdrawn()
+    if status == Status.SUSPENDED or suspended:
+        check = require_reinstatement if suspended else require_suspension
+        await check(case, binding, await _scenario(binding, seat), seat, chain)
+        return []
+    if case.recalls or case.upholdings:
+        raise Refused("该步不依据召回", detail_en="this step rests on no recall", code="not-suspended")
     verdicts = await verdicts_of(
         case.verdicts, case.case, case.sequence, binding, case.mandates, chain=chain, seat=seat
     )
@@ -227,6 +244,13 @@ async def _check_status(
     if stale and status != Status.ACCEPTED:
         raise StaleEvidence(stale)
     return [verdict for verdict, _ in verdicts.values()]
+
+
+async def _scenario(binding: BindingView, seat: Seat) -> Scenario:
+    scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
+    if scenario is None:
+        raise Refused("本席位没有该场景版本", detail_en="this seat lacks the version", code="unknown-version")
+    return scenario
 
 
 def _check_order(case: SheetCase, seat: Seat, own: SeatView, lead: bool) -> None:
@@ -258,6 +282,10 @@ async def _check_dossier(
         issued = await _issued(case.case, seat) if lead else credentials
         if len(credentials) != 1 or credentials != issued:
             raise _incomplete("the credential that was issued, and no other")
+    recalls = {jws_hash(jws) for jws in case.recalls}
+    # None that nobody has checked and that would stand in the way later, and none that an upholding leaves out.
+    if case.status in (Status.SUSPENDED, Status.APPROVED) and set(dossier.contents("recall")) != recalls:
+        raise _incomplete("the recalls that came along, and no other")
     for row in before:
         if row["sequence"] < case.sequence and not dossier.contains(Dossier.parse(row["leaves"])):
             raise Refused("案卷缺少先前内容", detail_en="the dossier lost what it held", code="dossier-shrunk")
@@ -269,6 +297,8 @@ def _needed(case: SheetCase, mandates: Sequence[Mandate], verdicts: Sequence[Ver
     needed |= {("situation", mandate.situation) for mandate in mandates}
     needed |= {("form", mandate.form) for mandate in mandates if mandate.form is not None}
     needed |= {("verdict", jws_hash(jws)) for jws in case.verdicts}
+    needed |= {("recall", jws_hash(jws)) for jws in case.recalls}
+    needed |= {("upholding", jws_hash(jws)) for jws in case.upholdings}
     for verdict in verdicts:
         needed |= {("answer", answer.hash) for answer in verdict.answers}
         needed |= {(f"material:{material.id}", material.hash) for material in verdict.materials}

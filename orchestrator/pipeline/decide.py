@@ -15,9 +15,9 @@ import structlog
 from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.verdict import Verdict, combine, read_verdict
-from orchestrator.store import batches, cases, contests, evidence
+from orchestrator.store import batches, cases, contests, evidence, standing
 from orchestrator.store.cases import CaseRow, Move
 
 TARGETS = {
@@ -173,9 +173,7 @@ async def _updates(context: Context, number: int) -> int:
         return 0
     decided = [entry["case"] for entry in answer["updates"] if "decided" in entry]
     revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
-    upheld = [
-        (e["case"], "upheld", {"seat": number, "reason": e["upheld"]}) for e in answer["updates"] if "upheld" in e
-    ]
+    upheld = [_upholding(number, entry) for entry in answer["updates"] if "upheld" in entry]
     async with context.pool.connection() as connection:
         if await cases.held(connection, decided, "decide"):
             return 0  # a verdict asked for before the decision may be on its way: once more when it has come
@@ -184,12 +182,25 @@ async def _updates(context: Context, number: int) -> int:
             await evidence.ask_again(connection, woken)
             await cases.note(connection, [(case_id, "officer-decided", {"seat": number}) for case_id in woken])
         # A gateway may serve other orchestrators, too: what is not ours is not noted.
-        told = {*revoked, *(case_id for case_id, _, _ in upheld)}
+        told = {*revoked, *(str(paper["case_id"]) for paper in upheld)}
         there = {case.id for case in await cases.many(connection, sorted(told))}
         revoked = {case_id: order for case_id, order in revoked.items() if case_id in there}
         if revoked:
             await cases.revoke(connection, revoked)
             await cases.note(connection, [(case_id, "revocation-ordered", {"seat": number}) for case_id in revoked])
-        await cases.note(connection, [event for event in upheld if event[0] in there])
+        papers = [paper for paper in upheld if paper["case_id"] in there]
+        await standing.add_papers(connection, papers)
+        said = [(paper["case_id"], peek_jws(paper["jws"])[1]["reason"]) for paper in papers]
+        await cases.note(
+            connection, [(case_id, "upheld", {"seat": number, "reason": reason}) for case_id, reason in said]
+        )
+        # Whether all have spoken who have to, the approvers' gateways say before they sign.
+        await standing.reinstate(connection, [case_id for case_id, _ in said])
         await batches.set_cursor(connection, name, answer["next"])
     return len(woken) + len(revoked)
+
+
+def _upholding(number: int, entry: dict[str, Any]) -> dict[str, Any]:
+    """An approver's upholding as a paper of its case."""
+    place = {"case_id": entry["case"], "seat": number, "kind": "upholding", "suspends": False}
+    return {**place, "hash": jws_hash(entry["upheld"]), "jws": entry["upheld"]}

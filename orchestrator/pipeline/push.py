@@ -16,9 +16,15 @@ from orchestrator.domain.situations import read_situation
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.gather import ask, open_claims
 from orchestrator.pipeline.intake import questions_of
+from orchestrator.pipeline.telling import tell
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.store import applications, cases, evidence
+from orchestrator.store import applications, batches, cases, evidence, standing
 from orchestrator.store.cases import CaseRow, Move
+
+STANDING = frozenset({Status.APPROVED, Status.SUSPENDED, Status.REVOKED})
+"""Statuses in which there is a credential."""
+WAITING = frozenset({Status.ACCEPTED, Status.RETURNED, Status.SUSPENDED})
+"""Statuses in which somebody has to do something before the case goes on."""
 
 
 async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
@@ -28,8 +34,12 @@ async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
     open_questions = await _ask(context, approved)
     resting = [case for case in claimed if case.status in (Status.ACCEPTED, Status.RETURNED)]
     overtaken = await _overtaken(context, resting)
+    onward = await _standing(context, claimed)
     moves = []
     for case in claimed:
+        if case.id in onward:
+            moves.append(onward[case.id])
+            continue
         if case.id in open_questions:
             delay = min(context.pace.retry_first * 2 ** min(case.attempts, 20), context.pace.retry_most)
             error = {"code": "department-down", "items": open_questions[case.id]}
@@ -43,7 +53,33 @@ async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
             # An officer may have decided while the acceptance was on its way; if not, the case comes to rest from there.
             moves.append(Move(case_id=case.id, stage="decide"))
         else:
-            moves.append(Move(case_id=case.id, stage="waiting" if case in resting else "done"))
+            moves.append(Move(case_id=case.id, stage="waiting" if case.status in WAITING else "done"))
+    return moves
+
+
+async def _standing(context: Context, claimed: list[CaseRow]) -> dict[str, Move]:
+    """Tells holders that their credential does not count, or counts again. The cases that go on at once by what came meanwhile:
+    an approver has let a suspended one stand already, or one that counts again rests on something recalled since."""
+    decided = [case for case in claimed if case.status in STANDING]
+    async with context.pool.connection() as connection:
+        found = await standing.papers(connection, [case.id for case in decided])
+        recalled = [case.id for case in decided if found[case.id].all]
+        steps = await batches.transitions(connection, recalled)
+    moves = {}
+    for case in decided:
+        papers = found[case.id]
+        if case.status == Status.REVOKED:
+            await tell(context, case, "revoked", str(case.sequence))
+        elif case.status == Status.SUSPENDED:
+            await tell(context, case, "suspended", str(case.sequence))
+            if papers.of("upholding"):
+                moves[case.id] = Move(case_id=case.id, stage="seal", target=int(Status.APPROVED))
+        elif papers.all:
+            if any(each["status"] == Status.SUSPENDED and each["settled_at"] is not None for each in steps[case.id]):
+                await tell(context, case, "reinstated", str(case.sequence))
+            lead = (await context.view.binding(case.binding)).approvers[0]
+            if papers.suspending(lead):
+                moves[case.id] = Move(case_id=case.id, stage="seal", target=int(Status.SUSPENDED))
     return moves
 
 
@@ -93,16 +129,15 @@ async def _notify(context: Context, case: CaseRow) -> None:
         rows += await evidence.questions(connection, [case.id])
         claims = open_claims(rows, scenario)
         for each in scenario.pushes:
-            if due(each, scenario, case, claims):
-                await applications.add_notice(
-                    connection,
-                    subject=case.subject,
-                    case_id=case.id,
-                    push=each.id,
-                    target=each.target,
-                    texts={"zh": each.message.zh, "en": each.message.en},
-                    prefill=prefill(each, case),
-                )
+            if due(each, scenario, case, claims) and await applications.add_notice(
+                connection,
+                subject=case.subject,
+                case_id=case.id,
+                push=each.id,
+                target=each.target,
+                texts={"zh": each.message.zh, "en": each.message.en},
+                prefill=prefill(each, case),
+            ):
                 await cases.note(connection, [(case.id, "pushed", {"push": each.id, "target": each.target})])
 
 

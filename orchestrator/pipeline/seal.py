@@ -24,9 +24,12 @@ from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.decide import case_files
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.ports import BindingView
-from orchestrator.store import batches, cases, evidence
+from orchestrator.store import batches, cases, evidence, standing
 from orchestrator.store.cases import CaseRow, Move
+from orchestrator.store.standing import Papers
 
+NOT_SUSPENDED = frozenset({"not-under-review", "not-suspending", "revocation-ordered"})
+"""Why a lead does not suspend: its officers were faster, or the approval does not rest on what was taken back."""
 log = structlog.get_logger()
 
 
@@ -39,6 +42,8 @@ class Sealing:
     status: Status
     mandates: list[str]
     verdicts: list[Row]
+    papers: Papers = field(default_factory=Papers)
+    """With a suspension its recalls; with the approval that ends it, what the approvers said to them too."""
     dossier: Dossier = field(default_factory=Dossier)
     root: str = ""
     """The closed dossier's."""
@@ -52,9 +57,14 @@ class Sealing:
         """The transition's number."""
         return self.case.sequence + 1
 
+    @property
+    def reinstates(self) -> bool:
+        """Whether this approval ends a suspension: it rests on the verdicts of the first one."""
+        return self.status == Status.APPROVED and self.case.status == Status.SUSPENDED
+
     def rests_on(self) -> list[tuple[str, str]]:
         """(kind, hash) of what mandates and verdicts name, and of themselves."""
-        contents = []
+        contents: list[tuple[str, str]] = [(each.kind, each.hash) for each in self.papers.all]
         for jws in self.mandates:
             mandate = peek_jws(jws)[1]
             contents += [("mandate", jws_hash(jws)), ("situation", mandate["situation"])]
@@ -87,6 +97,8 @@ class Sealing:
             "verdicts": [row["jws"] for row in self.verdicts],
             "mandates": self.mandates,
             "order": self.case.revocation,
+            "recalls": [each.jws for each in self.papers.of("recall")],
+            "upholdings": [each.jws for each in self.papers.of("upholding")],
         }
 
 
@@ -112,7 +124,7 @@ async def seal(context: Context, claimed: list[CaseRow]) -> list[Move]:
     stale = await _recheck(context, sealings)
     moves += [Move(case_id=case_id, stage="gather", error={"code": "rechecking"}) for case_id in stale]
     sealings = [each for each in sealings if each.case.id not in stale]
-    await _credentials(context, [each for each in sealings if each.status == Status.APPROVED])
+    await _credentials(context, [each for each in sealings if each.status == Status.APPROVED and not each.reinstates])
     await _close_dossiers(context, [each for each in sealings if each.problem is None])
     await _sheets(context, [each for each in sealings if each.problem is None])
     return moves + await _finish(context, sealings)
@@ -123,6 +135,7 @@ async def _prepare(context: Context, claimed: list[CaseRow]) -> tuple[list[Seali
     async with context.pool.connection() as connection:
         mandates = await cases.mandates(connection, ids)
         verdicts = await evidence.verdicts(connection, ids)
+        papers = await standing.papers(connection, ids)
     sealings, moves = [], []
     for case in claimed:
         if case.target is None:
@@ -131,16 +144,19 @@ async def _prepare(context: Context, claimed: list[CaseRow]) -> tuple[list[Seali
         binding = await context.view.binding(case.binding)
         status = Status(case.target)
         mine = [row for row in verdicts[case.id] if row["sequence"] == case.sequence + 1]
-        sealings.append(
-            Sealing(
-                case=case,
-                binding=binding,
-                status=status,
-                mandates=mandates[case.id],
-                verdicts=mine,
-                signers=signers_of(status, binding, mine),
-            )
+        sealing = Sealing(
+            case=case,
+            binding=binding,
+            status=status,
+            mandates=mandates[case.id],
+            verdicts=mine,
+            signers=signers_of(status, binding, mine),
         )
+        if status == Status.SUSPENDED:
+            sealing.papers = Papers(tuple(papers[case.id].of("recall")))
+        elif sealing.reinstates:
+            sealing.papers = papers[case.id]
+        sealings.append(sealing)
     return sealings, moves
 
 
@@ -297,4 +313,11 @@ async def _back(context: Context, sealing: Sealing) -> Move:
         return Move(case_id=sealing.case.id, stage="gather", error=problem)
     if problem["code"] == "verdict-changed":
         return Move(case_id=sealing.case.id, stage="decide", error=problem)
+    if problem["code"] in NOT_SUSPENDED and sealing.status == Status.SUSPENDED:
+        async with context.pool.connection() as connection:
+            await cases.note(connection, [(sealing.case.id, "not-suspended", {"code": problem["code"]})])
+        return Move(case_id=sealing.case.id, stage="done")
+    if problem["code"] == "under-review":
+        # The next approver's word wakes it (`take_updates`).
+        return Move(case_id=sealing.case.id, stage="waiting")
     return Move(case_id=sealing.case.id, stage="seal", delay=delay, error=problem)

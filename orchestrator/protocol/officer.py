@@ -29,6 +29,8 @@ from orchestrator.protocol.wire import (
 )
 
 CERTIFICATE_TYP: Final = "lianban-officer+jwt"
+DESK_TYP: Final = "lianban-desk+jwt"
+"""What an officer signs for each request to the desk."""
 DECISION_TYP: Final = "lianban-decision+jwt"
 PROPOSAL_DECISION_TYP: Final = "lianban-proposal-decision+jwt"
 CORRECTION_DECISION_TYP: Final = "lianban-correction+jwt"

@@ -169,15 +169,16 @@ async def add_notice(
     target: str | None,
     texts: dict[str, str],
     prefill: dict[str, Any],
-) -> None:
-    """Pushes the next service to a person, once per case and push."""
-    await connection.execute(
+) -> bool:
+    """Tells a person something, or pushes the next service, once per case and push. False when it was told before."""
+    cursor = await connection.execute(
         """
         insert into notice (subject, case_id, push, target, texts, prefill) values (%s, %s, %s, %s, %s, %s)
-        on conflict (case_id, push) do nothing
+        on conflict (case_id, push) do nothing returning id
         """,
         [subject, case_id, push, target, Jsonb(texts), Jsonb(prefill)],
     )
+    return await cursor.fetchone() is not None
 
 
 async def notices(connection: Connection, subject: str) -> list[Row]:

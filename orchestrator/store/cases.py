@@ -119,11 +119,11 @@ async def move(connection: Connection, owner: str, moves: Iterable[Move]) -> Non
 
 
 async def wake(connection: Connection, case_ids: Sequence[str], stage: str, *, only: Sequence[str] = ()) -> list[str]:
-    """Makes cases due in `stage` now, unless a worker holds them; `only` limits it to cases in those stages."""
+    """Makes undecided cases due in `stage` now, unless a worker holds them; `only` limits it to cases in those stages."""
     cursor = await connection.execute(
         """
         update case_file set stage = %(stage)s, due_at = now(), attempts = 0, error = null
-        where id = any(%(ids)s) and (lease_until is null or lease_until < now())
+        where id = any(%(ids)s) and (lease_until is null or lease_until < now()) and status in (0, 1, 2)
           and (cardinality(%(only)s::text[]) = 0 or stage = any(%(only)s))
         returning id
         """,
@@ -174,7 +174,7 @@ async def revoke(connection: Connection, orders: dict[str, str]) -> None:
         """
         update case_file c set revocation = r."order", target = 6, stage = 'seal', due_at = now(), attempts = 0,
             lease_owner = null, lease_until = null
-        from jsonb_to_recordset(%s) as r(id text, "order" text) where c.id = r.id and c.status = 3
+        from jsonb_to_recordset(%s) as r(id text, "order" text) where c.id = r.id and c.status in (3, 7)
         """,
         [Jsonb(rows)],
     )

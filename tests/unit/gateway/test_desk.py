@@ -348,4 +348,4 @@ async def test_revoke__not_approved_or_not_the_leads__refused(hall: Approvers) -
     for status in (Status.NONE, Status.ACCEPTED, Status.RETURNED, Status.REFUSED, Status.WITHDRAWN, Status.REVOKED):
         hall.consortium.chain.settle(case.id, status, 1, 1)
         assert await code_of(officer(case.id, "…")) == "not-revocable"
-    assert await code_of(officer(case.id, "")) == "invalid"
+    assert await code_of(officer(case.id, "")) == "no-reason"

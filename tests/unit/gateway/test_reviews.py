@@ -11,6 +11,7 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.protocol.jose import SigningKey, jws_hash
 from orchestrator.protocol.recall import Recall, sign_recall
+from orchestrator.protocol.upholding import read_upholding
 from orchestrator.protocol.verdict import AnswerRef
 from orchestrator.protocol.wire import seat_ref
 from tests.support.approver import Approvers, Filed
@@ -58,7 +59,9 @@ async def test_reviews__answer_under_the_verdict_recalled__on_the_desk_until_uph
     assert case.id not in [each["case"] for each in await officer.client.reviews()]
     lead = gallery.consortium.seat(gallery.lead)
     told = (await gallery.operator.updates(lead, 0))["updates"]
-    assert [each.get("upheld") for each in told if each["case"] == case.id] == ["其他材料足以证明"]
+    (signed,) = [each["upheld"] for each in told if each["case"] == case.id]
+    read = read_upholding(signed, lead)
+    assert (read.case, read.recalls, read.reason) == (case.id, (jws_hash(recall),), "其他材料足以证明")
     await reviews(gallery, case, recall)  # brought again: it was looked at
     assert case.id not in [each["case"] for each in await officer.client.reviews()]
 
