@@ -206,3 +206,67 @@ def test_entry__same_question_another_batch_or_attempt__another_leaf() -> None:
     }
     assert len(entries) == 4
     assert log.entry("0xa", "0xb", 1) == b'{"attempt":1,"batch":"0xa","question":"0xb"}'
+
+
+# ---- what a proof shows of a log's beginning
+
+
+@given(old=st.lists(st.binary(max_size=4), min_size=1, max_size=40), more=st.integers(1, 40))
+def test_prefix_root__log_that_goes_on__the_root_it_had(old: list[bytes], more: int) -> None:
+    tree, before = log.LogTree(), log.LogTree()
+    before.append([log.leaf_hash(each) for each in old])
+    tree.append([log.leaf_hash(each) for each in [*old, *(b"more" for _ in range(more))]])
+    nodes = tree.consistency_proof(len(old))
+    if not len(old) & (len(old) - 1):
+        first = log.full_tree(log.leaf_hash(old[-1]), len(old) - 1, tree.inclusion_proof(len(old) - 1))
+        assert first == before.root()
+        nodes = [first, *nodes]
+    assert log.prefix_root(len(old), tree.size, tree.root(), nodes) == before.root()
+
+
+@given(size=st.integers(2, 60), data=st.data())
+def test_prefix_root__log_rewritten__another_root_that_nobody_can_deny(size: int, data: st.DataObject) -> None:
+    entries = [bytes([each]) for each in range(size)]
+    old_size = data.draw(st.integers(1, size - 1))
+    changed = data.draw(st.integers(0, old_size - 1))
+    signed, now = log.LogTree(), log.LogTree()
+    signed.append([log.leaf_hash(each) for each in entries[:old_size]])
+    now.append([log.leaf_hash(b"other" if place == changed else each) for place, each in enumerate(entries)])
+    proof = now.consistency_proof(old_size)
+    assert not log.verify_consistency(old_size, signed.root(), size, now.root(), proof)
+    nodes = proof
+    if not old_size & (old_size - 1):
+        last = b"other" if changed == old_size - 1 else entries[old_size - 1]
+        nodes = [log.full_tree(log.leaf_hash(last), old_size - 1, now.inclusion_proof(old_size - 1)), *proof]
+    shown = log.prefix_root(old_size, size, now.root(), nodes)
+    assert shown not in (None, signed.root())
+
+
+@given(size=st.integers(2, 60), data=st.data())
+def test_prefix_root__nodes_altered__show_nothing(size: int, data: st.DataObject) -> None:
+    tree = log.LogTree()
+    tree.append([log.leaf_hash(bytes([each])) for each in range(size)])
+    old_size = data.draw(st.integers(1, size - 1))
+    nodes = tree.consistency_proof(old_size)
+    if not old_size & (old_size - 1):
+        nodes = [
+            log.full_tree(log.leaf_hash(bytes([old_size - 1])), old_size - 1, tree.inclusion_proof(old_size - 1)),
+            *nodes,
+        ]
+    place = data.draw(st.integers(0, len(nodes) - 1))
+    altered = [bytes(32) if each == place else node for each, node in enumerate(nodes)]
+    for wrong in (altered, nodes[:-1], [*nodes, bytes(32)], []):
+        assert log.prefix_root(old_size, size, tree.root(), wrong) is None
+    for outside in (0, size, size + 1):
+        assert log.prefix_root(outside, size, tree.root(), nodes) is None
+
+
+@given(sizes=st.lists(st.integers(0, 30), max_size=6))
+def test_frontier__appended_to__the_same_log(sizes: list[int]) -> None:
+    whole, carried = log.LogTree(), log.LogTree()
+    for number, size in enumerate(sizes):
+        leaves = [log.leaf_hash(bytes([number, each])) for each in range(size)]
+        whole.append(leaves)
+        carried = log.LogTree(carried.size, carried.frontier())
+        carried.append(leaves)
+        assert carried.root() == whole.root()
