@@ -7,7 +7,6 @@ seat's verdict; where the scenario wants a second officer, both officers' (`gate
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -96,7 +95,7 @@ async def queue(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> dict
         from queue_item q where q.done_at is null order by q.since limit 200
         """
     )
-    found = await asyncio.gather(*(chain.status_of(str(row["case"])) for row in rows))
+    found = await chain.statuses([str(row["case"]) for row in rows])
     ended = [str(row["case"]) for row, (status, _, _) in zip(rows, found, strict=True) if status in ENDED]
     await leave_desk(ended, seat)
     return {"cases": [_told(row) for row in rows if row["case"] not in ended]}

@@ -234,7 +234,7 @@ async def _statuses(batch: QuestionBatch, read: MandatesRead, chain: ChainView) 
             question.purpose == "push" or not read.bindings[presented.mandate.binding].live
         ):
             cases.add(presented.case)
-    found = await asyncio.gather(*(chain.status_of(case) for case in cases))
+    found = await chain.statuses(list(cases))
     return {case: status for case, (status, _, _) in zip(cases, found, strict=True)}
 
 

@@ -5,7 +5,7 @@ first can still land.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -107,16 +107,19 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
     now = int(time.time())
     mine = await _mine(body.cases, seat)
     before = await _outcomes(body.cases, seat)
+    issued = await _issued(body.cases, seat)
+    places = await _places(body.cases, chain)
     good: list[SheetCase] = []
     refused: list[dict[str, Any]] = []
     for case in body.cases:
         try:
             binding = await _binding(case, asker.number, seat, chain)
             signed = _mandates(case, read, chain)
-            ended = await _check_move(case, chain) == Status.SUSPENDED
+            ended = _check_move(case, places) == Status.SUSPENDED
             verdicts = await _check_status(case, binding, signed[-1], mine, seat, chain, read, now, suspended=ended)
-            lead = binding.approvers[0] == seat.number
-            await _check_dossier(case, signed, verdicts, before.get(case.case, []), seat, lead=lead)
+            mine_to_issue = binding.approvers[0] == seat.number
+            credentials = issued.get(case.case, []) if mine_to_issue else None
+            _check_dossier(case, signed, verdicts, before.get(case.case, []), credentials)
             _check_withdrawn(case, before.get(case.case, []))
             good.append(case)
         except LianbanError as error:
@@ -188,9 +191,15 @@ def _mandates(case: SheetCase, read: MandatesRead, chain: ChainView) -> list[Man
     return mandates
 
 
-async def _check_move(case: SheetCase, chain: ChainView) -> Status:
+async def _places(cases: Sequence[SheetCase], chain: ChainView) -> dict[str, Status]:
+    """Where the ledger has each case now."""
+    found = await chain.statuses([case.case for case in cases])
+    return {case.case: status for case, (status, _, _) in zip(cases, found, strict=True)}
+
+
+def _check_move(case: SheetCase, places: Mapping[str, Status]) -> Status:
     """That the ledger would take the transition (I2): nothing is signed that it can only refuse. Where the case is now."""
-    before, _, _ = await chain.status_of(case.case)
+    before = places[case.case]
     if not may_move(before, Status(case.status)):
         raise Refused(
             "办件现状态不能转为该状态", detail_en="the ledger lets no case go from there to here", code="no-such-move"
@@ -261,27 +270,24 @@ def _check_order(case: SheetCase, seat: Seat, own: SeatView, lead: bool) -> None
         raise Refused("撤销决定属于其他办件", detail_en="the order is about another case", code="no-order")
 
 
-async def _check_dossier(
+def _check_dossier(
     case: SheetCase,
     mandates: Sequence[Mandate],
     verdicts: Sequence[Verdict],
     before: Sequence[Row],
-    seat: Seat,
-    *,
-    lead: bool,
+    issued: Sequence[str] | None,
 ) -> None:
     """That the root is the dossier's, and that the dossier holds all it must: what mandates and verdicts name, themselves,
-    the credential of an approval, and everything of the earlier one."""
+    the credential of an approval (one of those `issued`; None: the lead's, not ours), and everything of the earlier one."""
     dossier = Dossier.parse(leaf.model_dump() for leaf in case.leaves)
     if to_hex(dossier.tree().root) != case.root:
         raise Refused("案卷根与内容不符", detail_en="the root is not the leaves'", code="wrong-root")
     if not dossier.holds(_needed(case, mandates, verdicts)):
         raise _incomplete("a mandate, situation, form, answer, material, verdict or order")
     credentials = dossier.contents("credential")
-    if case.status == Status.APPROVED:
-        issued = await _issued(case.case, seat) if lead else credentials
-        if len(credentials) != 1 or credentials != issued:
-            raise _incomplete("the credential that was issued, and no other")
+    wanted = len(credentials) == 1 and issued in (None, credentials)
+    if case.status == Status.APPROVED and not wanted:
+        raise _incomplete("the credential that was issued, and no other")
     recalls = {jws_hash(jws) for jws in case.recalls}
     # None that nobody has checked and that would stand in the way later, and none that an upholding leaves out.
     if case.status in (Status.SUSPENDED, Status.APPROVED) and set(dossier.contents("recall")) != recalls:
@@ -309,10 +315,15 @@ def _needed(case: SheetCase, mandates: Sequence[Mandate], verdicts: Sequence[Ver
     return needed
 
 
-async def _issued(case: str, seat: Seat) -> list[str]:
-    """The hash of the credential that this seat issued for a case, if it did."""
-    rows = await seat.store.rows("select jwt from credential where case_id = %s", [case])
-    return [to_hex(hash_of(str(row["jwt"]).encode())) for row in rows]
+async def _issued(cases: Sequence[SheetCase], seat: Seat) -> dict[str, list[str]]:
+    """The hashes of the credentials that this seat issued, by case."""
+    rows = await seat.store.rows(
+        "select case_id, jwt from credential where case_id = any(%s)", [[case.case for case in cases]]
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(str(row["case_id"]), []).append(to_hex(hash_of(str(row["jwt"]).encode())))
+    return found
 
 
 def _incomplete(lacking: str) -> Refused:

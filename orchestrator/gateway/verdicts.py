@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -413,7 +412,7 @@ def _verdict(each: Judged, seat: Seat, inputs: str, now: int) -> Verdict:
 
 async def _queue(manual: Sequence[Judged], seat: Seat, chain: ChainView) -> None:
     """Puts cases that wait for an officer on the desk; a case that is there gets its newest state."""
-    statuses = await asyncio.gather(*(chain.status_of(each.case.file.case) for each in manual))
+    statuses = await chain.statuses([each.case.file.case for each in manual])
     rows = []
     for each, (status, _, _) in zip(manual, statuses, strict=True):
         # An accepted case waits under its present number; any other is first accepted under it.

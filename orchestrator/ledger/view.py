@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,7 +134,7 @@ class LedgerView:
         """Status, sequence and binding of a case as the newest block has them."""
         return (await self.statuses([case_id]))[0]
 
-    async def statuses(self, case_ids: list[str]) -> list[tuple[Status, int, int]]:
+    async def statuses(self, case_ids: Sequence[str]) -> list[tuple[Status, int, int]]:
         """The same for many cases, in one request."""
         abi, to = self._abi["CaseLedger"], self.address("CaseLedger")
         calls = [

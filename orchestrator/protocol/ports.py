@@ -145,6 +145,10 @@ class ChainView(Protocol):
         """Status, sequence and binding of a case (`0x…`); NONE, 0, 0 for one that the ledger does not know."""
         ...
 
+    async def statuses(self, case_ids: Sequence[str]) -> list[tuple[Status, int, int]]:
+        """The same for many cases, in order, in one request."""
+        ...
+
 
 def _not_in_force(detail_en: str) -> Refused:
     return Refused("签署所用密钥当时并非该席位所有", detail_en=detail_en, code="bad-signature")

@@ -57,6 +57,9 @@ class MemoryChain:
     async def status_of(self, case_id: str) -> tuple[Status, int, int]:
         return self._statuses.get(case_id, (Status.NONE, 0, 0))
 
+    async def statuses(self, case_ids: Sequence[str]) -> list[tuple[Status, int, int]]:
+        return [await self.status_of(case_id) for case_id in case_ids]
+
     def admit(self, keyset: Keyset, keys: SeatKeys, *, at: int | None = None) -> SeatView:
         """Adds a seat, or rotates its keys and endpoint, now or `at` (seconds since 1970)."""
         before = self._seats.get(keyset.seat)
