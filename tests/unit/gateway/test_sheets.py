@@ -307,7 +307,7 @@ async def test_sheets__body_of_another_shape__refused_as_a_whole(gallery: Approv
     good = await gallery.transition(case, Status.APPROVED, [jws])
     bends: list[dict[str, Any]] = [
         {"status": 0},
-        {"status": 7},
+        {"status": 8},
         {"sequence": 0},
         {"leaves": []},
         {"leaves": [good["leaves"][0] | {"salt": "0x00"}]},
