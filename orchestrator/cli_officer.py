@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from orchestrator.cli_gateway import open_seat
 from orchestrator.cli_replay import show_replay
 from orchestrator.cli_scenario import show_changes
+from orchestrator.domain.canonical import unb64
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.vocabulary import VOCABULARY, Words
@@ -27,7 +29,7 @@ from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.jose import SigningKey, peek_jws
-from orchestrator.protocol.officer import Duty
+from orchestrator.protocol.officer import CorrectionOutcome, Duty
 from orchestrator.protocol.verdict import OUTCOMES, Outcome
 from orchestrator.protocol.wire import seat_number
 from orchestrator.scenarios import department_files, load_catalogue
@@ -44,6 +46,8 @@ KINDS = {
     "retirement": ("终止落地", "retirement"),
 }
 """What a seat may be asked to sign."""
+UNSAFE = re.compile(r"[^\w.-]")
+"""What a name of a file that somebody else chose is not written with."""
 
 KeyFile = Annotated[Path, typer.Option("--key", help="经办人私钥文件 · the officer's private key file")]
 Passphrase = Annotated[
@@ -75,7 +79,10 @@ def certify(
     days: int = 180,
     duty: Annotated[
         list[str] | None,
-        typer.Option("--duty", help="职责:cases 办件(默认)、signatures 签署,可多次给出 · may be given again"),
+        typer.Option(
+            "--duty",
+            help="职责:cases 办件(默认)、signatures 签署、corrections 异议答复,可多次给出 · may be given again",
+        ),
     ] = None,
 ) -> None:
     """由部门(席位)认证经办人公钥 · certify an officer's key; run by the department, needs its keys."""
@@ -83,7 +90,9 @@ def certify(
     for each in duties:
         if each not in get_args(Duty):
             raise Invalid(
-                field="--duty", detail="职责须为 cases 或 signatures", detail_en="a duty is cases or signatures"
+                field="--duty",
+                detail="职责须为 cases、signatures 或 corrections",
+                detail_en="a duty is cases, signatures or corrections",
             )
 
     async def run(seat: Any) -> str:
@@ -232,6 +241,58 @@ def uphold(case: str, reason: str, key: KeyFile, certificate: CertificateFile, p
 def replay_case(case: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """按原案卷再次评判(查看留痕) · have a case decided once more from its own dossier; the look is written down."""
     show_replay(_at_desk(key, certificate, passphrase, lambda client, _view: client.replay(case)))
+
+
+@app.command()
+def corrections(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """异议:申请人认为本部门应答有误的,须在期限内答复 · what applicants contest of this department's answers."""
+    rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.corrections())
+    table = Table("异议 contest", "核验项 item", "内容 claims", "答复期限 reply by")
+    for row in rows:
+        late = " [red]已逾期 overdue[/]" if row["overdue"] else ""
+        table.add_row(row["contest"], row["item"], ", ".join(row["claims"]), row["reply_by"] + late)
+    Console().print(table)
+
+
+@app.command()
+def correction(
+    contest: str,
+    key: KeyFile,
+    certificate: CertificateFile,
+    passphrase: Passphrase,
+    folder: Annotated[
+        Path | None, typer.Option("--attachments", file_okay=False, help="附件存放处 · where attachments go")
+    ] = None,
+) -> None:
+    """打开一项异议(查看留痕):理由、对象、所作应答 · open a contest; the look is written down."""
+    found = _at_desk(key, certificate, passphrase, lambda client, _view: client.correction(contest))
+    for number, each in enumerate(found["attachments"], 1):
+        content = unb64(each.pop("content"))
+        if folder is not None:
+            path = folder / f"{number}-{UNSAFE.sub('_', each['filename'])[-80:]}"
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            each["file"] = str(path)
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def correct(contest: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """异议成立:先在本部门系统中更正记录,再执行;旧应答随即召回 · upheld: correct the record first; recalls the answers."""
+    _reply(contest, "corrected", reason, key, certificate, passphrase)
+
+
+@app.command()
+def reject(contest: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
+    """异议不成立:记录无误,写明理由,申请人和审批部门可阅 · rejected: the record is right, with the reason."""
+    _reply(contest, "rejected", reason, key, certificate, passphrase)
+
+
+def _reply(
+    contest: str, outcome: CorrectionOutcome, reason: str, key: Path, certificate: Path, passphrase: str
+) -> None:
+    done = _at_desk(key, certificate, passphrase, lambda client, _view: client.reply(contest, outcome, reason))
+    typer.echo(json.dumps(done, ensure_ascii=False))
 
 
 @app.command()

@@ -88,6 +88,8 @@ STATUS_OF_CODE: dict[str, int] = {
     "unknown-version": 404,
     "not-signed-in": 401,
     "conflict": 409,
+    "contested-before": 409,
+    "not-answered": 409,
     "replayed": 409,
     "too-large": 413,
     "too-many": 413,

@@ -24,7 +24,7 @@ from orchestrator.domain.errors import Refused
 from orchestrator.domain.plan import handled_by
 from orchestrator.domain.scenario import Scenario
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.store import applications, batches, cases, evidence
+from orchestrator.store import applications, batches, cases, contests, evidence
 from orchestrator.store.cases import CaseRow
 from orchestrator.store.evidence import QuestionRow
 
@@ -191,13 +191,20 @@ async def credential(case: str, state: Current, principal: Applicant) -> dict[st
 
 @router.get("/cases/{case}/documents")
 async def documents(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
-    """What the dossier's leaves are the hashes of, as far as it is not sealed: mandates, answers, verdicts."""
+    """What the dossier's leaves are the hashes of, as far as it is not sealed: mandates, answers, verdicts, contests and replies."""
     await visible(state, case, principal)
     async with state.context.pool.connection() as connection:
         mandates = (await cases.mandates(connection, [case]))[case]
         verdicts = (await evidence.verdicts(connection, [case]))[case]
         answers = await evidence.answers_under(connection, case)
-    return {"mandates": mandates, "verdicts": [each["jws"] for each in verdicts], "answers": answers}
+        contested = (await contests.of_cases(connection, [case]))[case]
+    return {
+        "mandates": mandates,
+        "verdicts": [each["jws"] for each in verdicts],
+        "answers": answers,
+        "contests": [each.jws for each in contested],
+        "replies": [each.reply for each in contested if each.reply is not None],
+    }
 
 
 @router.get(

@@ -140,6 +140,7 @@ async def list_contests(case: str, state: Current, principal: Applicant) -> dict
                 "sealing": {name: departments[each.seat].keyset.key("sealing")[name] for name in ("kty", "crv", "x")},
                 "evidence": _evidence_name(scenario.item(each.item)),
                 "about": _words(scenario.subject(scenario.item(each.item).subject).label),
+                "answer": {"question": each.id, "attempt": each.attempt, "hash": each.answer_hash},
                 "claims": _claims(each, scenario),
             }
             for each in answered

@@ -17,6 +17,7 @@ import httpx
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.identity.client import Applicant as IdentityApplicant
+from orchestrator.protocol.contest import seal_statement
 from orchestrator.protocol.credential import Credential, open_credential
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.material import Material, SealedForm, SealedMaterial, seal_form, seal_material
@@ -94,6 +95,19 @@ class ApplicantClient:
         """Withdraws a case."""
         begun = await self.request("POST", f"/api/v1/cases/{case}/withdrawals")
         await self._return((await self._person.authorise(begun["authorize_url"])).url)
+
+    async def contest(self, case: str, item: str, claims: Sequence[str], why: str, *, index: int = 0) -> str:
+        """Contests claims of a department's answer; why is sealed to that department. The contest's name."""
+        listed = await self.request("GET", f"/api/v1/cases/{case}/contests")
+        (place,) = [each for each in listed["contestable"] if (each["item"], each["index"]) == (item, index)]
+        statement = seal_statement(why, [], {place["seat"]: place["sealing"]})
+        content = {"item": item, "index": index, "claims": list(claims), "statement": statement.model_dump()}
+        begun = await self.request("POST", f"/api/v1/cases/{case}/contests", content)
+        named = content | {"answer": place["answer"], "statement": statement.hash}
+        returned = await self._person.authorise(begun["authorize_url"], binds={"contest": named})
+        await self._return(returned.url)
+        contests = (await self.request("GET", f"/api/v1/cases/{case}/contests"))["contests"]
+        return str(contests[-1]["contest"])
 
     async def case(self, case: str) -> dict[str, Any]:
         """The case as the portal shows it."""

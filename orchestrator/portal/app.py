@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from orchestrator.api.app import create_app
 from orchestrator.api.state import State
 from orchestrator.domain.errors import LianbanError
-from orchestrator.portal import case_pages, scenario_pages, site_pages
+from orchestrator.portal import case_pages, contest_pages, scenario_pages, site_pages
 from orchestrator.portal.guard import Guard, security_headers
 from orchestrator.portal.render import problem_page, wants_page
 
@@ -28,7 +28,7 @@ def create_portal(opened: Callable[[], AbstractAsyncContextManager[State]]) -> F
     """The application with API and pages."""
     app = create_app(opened)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for router in (scenario_pages.router, case_pages.router, site_pages.router):
+    for router in (scenario_pages.router, case_pages.router, contest_pages.router, site_pages.router):
         app.include_router(router)
     for kind in (LianbanError, RequestValidationError, HTTPException, Exception):
         handler: Any = app.exception_handlers[kind]

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from orchestrator.api import applications as api_applications
 from orchestrator.api import cases as api_cases
+from orchestrator.api import contests as api_contests
 from orchestrator.api.principals import Applicant, Current, Principal
 from orchestrator.api.reasons import catalogue
 from orchestrator.domain.case import Status
@@ -44,6 +45,8 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
     async with state.context.pool.connection() as connection:
         story = await cases.story(connection, case)
     status = Status(row.status)
+    listed = await api_contests.list_contests(case, state, who)
+    corrected = any(each["state"] == "corrected" for each in listed["contests"])
     return page(
         request,
         "case.html",
@@ -52,7 +55,10 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
         scenario=scenario,
         story=[{**each, "name": words.event(str(each["kind"])), "more": _more(each, scenario)} for each in story],
         stage=_stage(row),
-        mend=row.stage == "waiting" and row.error is not None,
+        mend=row.stage == "waiting" and row.error is not None and row.error["code"] != "contested",
+        contests=listed["contests"],
+        can_contest=bool(listed["contestable"]),
+        anew=query_of(check_answers(scenario, row.situation).values) if status is Status.REFUSED and corrected else "",
         moving=row.stage not in ("waiting", "done"),
         open=not status.final and status is not Status.APPROVED,
         asked=[{**each, "name": _evidence_name(str(each["type"]))} for each in shown["evidence"]],
@@ -130,7 +136,7 @@ def _stage(row: CaseRow) -> dict[str, str]:
     if row.stage != "waiting":
         return words.STAGES[row.stage]
     if row.error is not None:
-        return words.MEND
+        return words.CONTESTED if row.error["code"] == "contested" else words.MEND
     return words.WAITING_FOR.get(Status(row.status), words.STAGES["waiting"])
 
 

@@ -48,6 +48,22 @@ MEND: Final = words(
 )
 """What a case waits for when no approver can decide on what it holds."""
 
+CONTESTED: Final = words(
+    "您对部门的应答有异议，正在等待该部门答复，无需您操作。",
+    "You contest what a department said: its reply is awaited. You need do nothing.",
+)
+"""What a case waits for while a department is to reply to its applicant."""
+
+CONTESTS: Final = {
+    "new": words("正在送交部门", "on its way to the department"),
+    "open": words("部门正在核实", "the department is looking into it"),
+    "corrected": words("部门已更正记录", "the department has corrected its record"),
+    "rejected": words("部门认为记录无误", "the department lets its record stand"),
+    "unanswered": words("部门逾期未答复，由审批人员审查", "no reply in time; an officer looks at it"),
+    "refused": words("部门系统未接收", "not accepted by the department's system"),
+}
+"""Where a contest is."""
+
 EVENTS: Final = {
     "submitted": words("已提交，授权书已签署", "submitted; the mandate is signed"),
     "amendment": words("已补正或变更", "supplemented or changed"),
@@ -61,6 +77,15 @@ EVENTS: Final = {
         "有部门收回了本办件所依据的一项应答:未办结的重新核验,已决定的由审批部门复核",
         "a department took back an answer that this case rests on: it is asked again, or the decision is looked at again",
     ),
+    "contested": words("您对部门的应答提出了异议", "you contest what a department said"),
+    "contest-corrected": words(
+        "部门已更正记录，重新核验", "the department has corrected its record; it is asked again"
+    ),
+    "contest-rejected": words("部门已答复：记录无误", "the department has replied: its record stands"),
+    "contest-lapsed": words(
+        "部门逾期未答复异议，由审批人员审查", "no reply to the contest in time; an officer looks at it"
+    ),
+    "contest-refused": words("部门系统未接收异议", "the department's system did not accept the contest"),
     "upheld": words("审批部门复核后维持原决定", "an approver has looked again and lets the decision stand"),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
     "sealed": words("结果已签批，案卷已封存", "the outcome is signed, the dossier closed"),
@@ -130,6 +155,8 @@ def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
         return words(f"{detail['answered']}/{detail['asked']} 项", f"{detail['answered']} of {detail['asked']}")
     if kind in ("recalled", "upheld"):
         return words(detail["reason"], detail["reason"])
+    if kind == "contest-refused":
+        return words(detail["detail"], detail["detail_en"])
     if kind == "decided":
         return dict(OUTCOMES[detail["outcome"]])
     return None

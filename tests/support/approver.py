@@ -34,6 +34,7 @@ from orchestrator.gateway.seat import AdapterFiles, Seat
 from orchestrator.gateway.server import create_app
 from orchestrator.gateway.store import Store, prepare_stores
 from orchestrator.protocol.answer import AnswerEnvelope, build_answer
+from orchestrator.protocol.contest import Carried
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, salted_hash
 from orchestrator.protocol.material import PADDING, Material, SealedForm, SealedMaterial, seal_form, seal_material
@@ -92,6 +93,8 @@ class Book:
     """Department and number of questions of every request."""
     logs: dict[str, LogTree] = field(default_factory=dict)
     """By department."""
+    contests: dict[str, list[Carried]] = field(default_factory=dict)
+    """What a provider hands out as contests of a question."""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         department = request.url.path.split("/")[1]
@@ -111,7 +114,8 @@ class Book:
         digest = head_digest(self.consortium.chain.domain("CaseLedger"), number, tree.size, tree.root())
         signature = to_hex(self.consortium.keys[number].chain.sign_hash(digest))
         head = {"seat": number, "size": tree.size, "root": to_hex(tree.root()), "signature": signature}
-        return httpx.Response(200, content=orjson.dumps({"answers": answers, "head": head}))
+        contests = [each.model_dump() for question in questions for each in self.contests.get(question, [])]
+        return httpx.Response(200, content=orjson.dumps({"answers": answers, "head": head, "contests": contests}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -314,6 +318,8 @@ class Approvers:
             verdict = peek_jws(jws)[1] if jws.count(".") == 2 else {}
             contents += [("verdict", jws_hash(jws)), *(("answer", each["hash"]) for each in verdict.get("answers", []))]
             contents += [(f"material:{each['id']}", each["hash"]) for each in verdict.get("materials", [])]
+            for each in verdict.get("contests", []):
+                contents += [("contest", each["contest"]), *([("reply", each["reply"])] if each["reply"] else [])]
         if status == Status.APPROVED:
             body = case.body(verdicts=list(verdicts))
             answer = await self.operator.credentials(self.consortium.seat(self.lead), [body])

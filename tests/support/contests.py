@@ -8,11 +8,24 @@ from typing import Any
 
 from orchestrator.gateway.contests import today
 from orchestrator.protocol.answer import AnswerEnvelope
-from orchestrator.protocol.contest import Contest, SealedText, seal_statement, sign_contest
-from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.contest import (
+    APPLICANT,
+    REASON,
+    Carried,
+    Contest,
+    Reply,
+    SealedText,
+    reason_document,
+    seal_statement,
+    sign_contest,
+    sign_reply,
+)
+from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
 from orchestrator.protocol.mandate import ChainRef, case_id
-from orchestrator.protocol.verdict import AnswerRef
-from orchestrator.protocol.wire import new_jti, seat_ref
+from orchestrator.protocol.material import seal_document
+from orchestrator.protocol.officer import CorrectionOutcome, certify, sign_correction_decision
+from orchestrator.protocol.verdict import AnswerRef, OfficerDecision
+from orchestrator.protocol.wire import new_jti, seat_number, seat_ref
 from tests.support.consortium import Consortium
 
 WHY = "营业执照住所已于上月变更,登记簿仍为旧址"
@@ -64,3 +77,36 @@ def contest_of(
 def body_of(contest: str, statement: SealedText) -> dict[str, Any]:
     """The body of a request that carries one contest."""
     return {"contests": [{"contest": contest, "statement": statement.model_dump(mode="json")}]}
+
+
+def replied(
+    consortium: Consortium,
+    contest: str,
+    outcome: CorrectionOutcome,
+    reason: str = "登记簿无误",
+    *,
+    age: int = 0,
+    key: SigningKey | None = None,
+) -> Carried:
+    """A contest with its department's reply, signed `age` seconds ago by an officer certified for corrections; `key` is
+    another signing key than the department's."""
+    said = peek_jws(contest)[1]
+    number = seat_number(said["aud"])
+    keys, officer, salt, iat = consortium.keys[number], SigningKey.generate(), b"\7" * 32, int(time.time()) - age
+    certificate = certify(
+        officer.jwk, seat=number, pseudonym="o-1", iat=iat, exp=iat + 60, key=keys.evidence, may=("corrections",)
+    )
+    readers = {str(seat): consortium.seat(seat).keyset.key("sealing") for seat in consortium.binding.approvers}
+    readers[APPLICANT] = dict(consortium.delivery.jwk)
+    digest, sealed = seal_document(REASON, reason_document(reason), readers, salt=salt)
+    word = sign_correction_decision(contest=jws_hash(contest), outcome=outcome, reason=digest, iat=iat, key=officer)
+    reply = Reply(
+        iss=said["aud"],
+        contest=jws_hash(contest),
+        case=said["case"],
+        outcome=outcome,
+        reason=digest,
+        officer=OfficerDecision(certificate=certificate, decision=word),
+        iat=iat,
+    )
+    return Carried(contest=contest, reply=sign_reply(reply, key or keys.evidence), sealed=sealed)

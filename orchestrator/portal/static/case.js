@@ -3,7 +3,7 @@
 import { say } from "./form.js";
 import { find, forget } from "./keys.js";
 import { bind, choose } from "./presentation.js";
-import { openCredential } from "./seal.js";
+import { openCredential, openReason } from "./seal.js";
 
 let live = document.getElementById("live");
 
@@ -98,9 +98,27 @@ async function prepareCredential(known) {
   });
 }
 
+// Why a department replied as it did, opened here. The list is replaced when there is news, so the click is heard above it.
+function prepareReplies(known) {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-reason]");
+    if (!button) return;
+    const text = document.createElement("p");
+    try {
+      if (!known) throw new Error(say("本浏览器没有打开它的密钥。", "This browser does not have the key that opens it."));
+      text.textContent = await openReason(button.dataset.reply, button.dataset.reason, known.pair);
+    } catch (error) {
+      text.className = "fault";
+      text.textContent = error.message || say("无法打开。", "It does not open.");
+    }
+    button.replaceWith(text);
+  });
+}
+
 async function prepareDevice() {
   const { delivery, form } = device.dataset;
   const known = await find("keys", delivery);
+  prepareReplies(known);
   if (section) await prepareCredential(known);
   if (!known && !(await find("forms", form))) return;
   const box = device.querySelector("[data-forget]");

@@ -60,10 +60,14 @@ export async function unseal(pair, blob, info) {
 
 const info = (...parts) => utf8.encode(parts.map((part) => `${part}\0`).join(""));
 
+async function hashObject(salt, object) {
+  const digest = await hashOf(concat(utf8.encode("lianban.object.v1\0"), salt, utf8.encode(canonical(object))));
+  return `0x${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
 async function sealDocument(id, document, recipients) {
   const salt = crypto.getRandomValues(new Uint8Array(32));
-  const digest = await hashOf(concat(utf8.encode("lianban.object.v1\0"), salt, utf8.encode(canonical(document))));
-  const hash = `0x${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  const hash = await hashObject(salt, document);
   const plaintext = utf8.encode(canonical({ salt: b64(salt), document }));
   const sealed = {};
   for (const [seat, jwk] of Object.entries(recipients))
@@ -80,6 +84,19 @@ export const sealMaterial = async (material, recipients) => ({
 // The form lists the {id, hash} of every material that counts.
 export const sealForm = (values, materials, recipients) =>
   sealDocument("form", { values, materials: materials.map(({ id, hash }) => ({ id, hash })) }, recipients);
+
+// Why a claim is wrong, and what supports it ({filename, media_type, content: bytes}…), for the department that answered.
+export const sealStatement = (why, files, recipients) =>
+  sealDocument("contest", { why, attachments: files.map((file) => ({ ...file, content: b64(file.content) })) }, recipients);
+
+// Why a department replied to a contest as it did; throws unless it is what the signed reply holds the hash of.
+export async function openReason(reply, sealed, pair) {
+  const { reason: hash } = JSON.parse(new TextDecoder().decode(unb64(reply.split(".")[1])));
+  const opened = await unseal(pair, sealed, info("lianban.material.v1", hash, "reply", "applicant"));
+  const { salt, document } = JSON.parse(new TextDecoder().decode(opened));
+  if ((await hashObject(unb64(salt), document)) !== hash) throw new TypeError("not what the department signed");
+  return document.reason;
+}
 
 // A new delivery key: credentials are sealed to it, and its private half cannot be read out of the browser.
 export const newDeliveryKey = () => crypto.subtle.generateKey(SEALING, false, ["deriveBits"]);
