@@ -26,6 +26,7 @@ from orchestrator.gateway.gate import ADMITTED, Admitted, Circumstances, Present
 from orchestrator.gateway.lookindex import hide_kinds, kinds_of, looks_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.records import Ask
+from orchestrator.gateway.refused import written_down
 from orchestrator.gateway.requests import SignedRequest, asker_of, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import StoredAnswer
@@ -62,7 +63,8 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
     """Answers a batch: `{"answers": [envelope…], "head": {seat, size, root, signature}}`, in the order of the batch."""
     reader: MandateReader = request.app.state.mandates
     now = int(time.time())
-    asker, batch = await _read(body, seat, chain, now)
+    async with written_down(body.batch, seat):
+        asker, batch = await _read(body, seat, chain, now)
     circumstances, read = await _look_up(batch, body.mandates, asker, seat, chain, reader, now)
 
     asks = Asks(seat.adapter())
@@ -77,7 +79,8 @@ async def ask(body: BatchBody, seat: CurrentSeat, chain: Chain, request: Request
         await _breathe(position)
 
     secret = await seat.index.secret(seat.store, seat.keys.sealing, seat.number)
-    logged = await querylog.append(seat.store, _to_log(asker, batch, body.batch, judged, read, seat, secret, now))
+    async with written_down(body.batch, seat):  # also that the batch came before is seen by the log
+        logged = await querylog.append(seat.store, _to_log(asker, batch, body.batch, judged, read, seat, secret, now))
     for position in logged.withdrawn:
         judged[position] = Reason.WITHDRAWN
 
