@@ -20,7 +20,7 @@ from orchestrator.devnet.cluster import FLEET, today
 from orchestrator.devnet.progress import Steps
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway.client import GatewayClient
-from orchestrator.protocol.keyset import load_seat_keys
+from orchestrator.protocol.keyfolder import load_seat_keys
 from orchestrator.scenarios import shipped
 from orchestrator.seeding.city import Population
 from tests.support.world import World
