@@ -12,7 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.catalogue import Catalogue
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.identifiers import uscc_problem
 from orchestrator.gateway.adapter import expand, load_adapters, read_adapters
 from orchestrator.gateway.records import Ask, ClaimAsk, Party, Records
 from orchestrator.scenarios import department_files
@@ -255,3 +257,14 @@ def test_extension__new_record_and_evidence__answers_beside_the_old_ones(
         {"x": True},
         {"in_force": "unknown", "long": "unknown"},
     ]
+
+
+def test_read_adapters__new_department_of_the_docs__fits_beside_those_that_ship() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "department.md").read_text("utf-8")
+    (example,) = [block.removeprefix("yaml") for block in text.split("```") if block.startswith("yaml\ndepartment:")]
+
+    adapters = read_adapters([*(file.read_text("utf-8") for file in department_files()), example])
+    catalogue = Catalogue.from_texts([*(file.read_text("utf-8") for file in department_files()), example])
+
+    assert adapters["haidian-water"].sources() == {"billing"}
+    assert uscc_problem(catalogue.departments["haidian-water"].uscc) is None
