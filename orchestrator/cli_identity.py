@@ -9,13 +9,16 @@ import typer
 import uvicorn
 
 from orchestrator.database import open_pool
+from orchestrator.identity.courier import Courier
 from orchestrator.identity.face import face_check
+from orchestrator.identity.gateways import open_http
 from orchestrator.identity.oidc import Client
 from orchestrator.identity.seat import open_identity_seat
 from orchestrator.identity.server import create_app
 from orchestrator.identity.setup import prepare_identity
 from orchestrator.identity.store import IdentityStore
 from orchestrator.ledger.deployments import require_deployment
+from orchestrator.ledger.proofs import Proofs
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.keyfolder import load_seat_keys
@@ -46,6 +49,7 @@ async def serve(settings: Settings, dsn: str) -> None:
     async with (
         Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc,
         open_pool(dsn, size=POOL_SIZE) as pool,
+        open_http() as gateways,
     ):
         view = LedgerView(rpc, deployment)
         operator = await view.seat_by_id(settings.operator)
@@ -64,13 +68,18 @@ async def serve(settings: Settings, dsn: str) -> None:
             calendar=load_calendar(),
             profile=settings.profile,
             now=lambda: int(time.time()),
+            heads=Proofs(rpc, view),
         )
         config = uvicorn.Config(
-            create_app(seat),
+            create_app(seat, gateways),
             host=settings.host,
             port=settings.identity_port,
             log_config=None,  # as `logs` says
             access_log=False,
             lifespan="off",
         )
-        await uvicorn.Server(config).serve()
+        courier = asyncio.create_task(Courier(seat, gateways).run())
+        try:
+            await uvicorn.Server(config).serve()
+        finally:
+            courier.cancel()

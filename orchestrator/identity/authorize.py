@@ -19,7 +19,7 @@ from orchestrator.identity import oidc, pages
 from orchestrator.identity.contests import contest_words, due, make_contest, signed_contest
 from orchestrator.identity.face import MAX_TRIES
 from orchestrator.identity.flow import Face, Flow, Person, Step
-from orchestrator.identity.mandates import Signed, beijing_day, make_mandate, sign
+from orchestrator.identity.mandates import Signed, beijing_day, make_mandate, named_seats, sign
 from orchestrator.identity.provider import previous_mandate, retired
 from orchestrator.identity.seat import Context, IdentitySeat, out_of_step, unknown_flow
 from orchestrator.identity.store import Code, FlowUpdate, SignedMandate
@@ -82,7 +82,10 @@ async def act(seat: IdentitySeat, flow_id: str, cookie: str, posted: Posted) -> 
             case "subjects" | "more":
                 return await _take_subjects(seat, flow, posted)
             case _:
-                return await _advance(seat, flow, posted)
+                answer = await _advance(seat, flow, posted)
+                if isinstance(answer, Redirect):
+                    seat.signed.set()
+                return answer
     except (Invalid, Refused) as error:
         now_flow = await read_flow(seat, flow_id)
         if now_flow is None:
@@ -229,7 +232,8 @@ def _sign(seat: IdentitySeat, flow: Flow, context: Context, now: int) -> Signed:
     if context.request.contest is not None:
         contest = make_contest(flow, context, sub=sub, now=now, calendar=seat.calendar)
         return signed_contest(contest, seat.key)
-    return sign(make_mandate(flow, context.request, context.needs, context.place, sub=sub, now=now), seat.key)
+    mandate = make_mandate(flow, context.request, context.needs, context.place, sub=sub, now=now)
+    return sign(mandate, seat.key, seats=named_seats(flow, context.request, context.needs, context.place))
 
 
 async def _finish(seat: IdentitySeat, update: FlowUpdate, flow: Flow, signed: Signed | None) -> Redirect:
@@ -262,6 +266,8 @@ async def _finish(seat: IdentitySeat, update: FlowUpdate, flow: Flow, signed: Si
             kind=details.kind,
             binding=details.binding,
             signed_at=now,
+            seats=signed.seats,
+            terms=signed.terms,
         )
     await update.finish(code, content, now + oidc.CODE_SECONDS, mandate)
     parameters = {"code": code, "state": flow.request.state, "iss": seat.issuer}

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
+import orjson
+
 from orchestrator.domain.canonical import unb64
 from orchestrator.identity.flow import Entered, Flow, MandateRequest
 from orchestrator.identity.needs import Item, Needs
+from orchestrator.identity.store import SignedMandate
 from orchestrator.protocol.jose import SigningKey, jws_hash
 from orchestrator.protocol.mandate import (
     ChainRef,
@@ -34,6 +37,11 @@ from orchestrator.protocol.wire import seat_ref
 MANDATE_DAYS: Final = 400
 """How long a mandate may be used: the longest deadline, one return and a year of monthly re-asks."""
 
+REPEATED: Final = (
+    "iss", "chain", "binding", "version", "texts", "sub", "askers", "situation", "form", "delivery", "holder",
+)  # fmt: skip
+"""Members of a mandate that a withdrawal signed without a client takes over."""
+
 _BEIJING: Final = timezone(timedelta(hours=8))
 
 
@@ -44,6 +52,10 @@ class Signed:
     jws: str
     hash: str
     case: str
+    seats: tuple[int, ...] = ()
+    """Departments that it names."""
+    terms: str = "{}"
+    """What a withdrawal of it repeats, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +123,42 @@ def make_mandate(flow: Flow, request: MandateRequest, needs: Needs, place: Place
     )
 
 
-def sign(mandate: Mandate, key: SigningKey) -> Signed:
+def named_seats(flow: Flow, request: MandateRequest, needs: Needs, place: Place) -> tuple[int, ...]:
+    """The departments that a flow's mandate names: those that may be asked under it, and those that decide on it."""
+    if request.kind == "withdrawal":
+        return ()
+    asked = {need.seat for need in granted(needs, flow) if need.item.source == "gateway"}
+    return tuple(sorted(asked | set(place.binding.approvers)))
+
+
+def terms_of(mandate: Mandate) -> str:
+    """What a withdrawal repeats of the mandate that it follows, as JSON: hashes, public keys, a pseudonym."""
+    return mandate.model_dump_json(include=set(REPEATED))
+
+
+def make_withdrawal(before: SignedMandate, *, jti: str, now: int) -> Mandate:
+    """The withdrawal of the case whose newest mandate is `before`, made without a client."""
+    return Mandate(
+        **orjson.loads(before.terms),
+        iat=now,
+        exp=now + MANDATE_DAYS * 86400,
+        jti=jti,
+        kind="withdrawal",
+        case=before.case_id,
+        previous=before.hash,
+        day=beijing_day(now),
+        subjects={},
+        evidence=(),
+        consents=(),
+        face=None,
+    )
+
+
+def sign(mandate: Mandate, key: SigningKey, *, seats: tuple[int, ...] = ()) -> Signed:
     """The mandate signed by the identity key, with its hash and the case that it belongs to."""
     jws = sign_mandate(mandate, key)
-    return Signed(jws=jws, hash=jws_hash(jws), case=mandate.case or case_id(jws))
+    case = mandate.case or case_id(jws)
+    return Signed(jws=jws, hash=jws_hash(jws), case=case, seats=seats, terms=terms_of(mandate))
 
 
 def _slots(

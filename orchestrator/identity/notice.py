@@ -78,8 +78,8 @@ def notice_line(needs: Needs, need: Item, names: Mapping[int, Words], catalogue:
         item=item.id,
         asked_of=names[need.seat],
         about=_words(needs.scenario.subject(item.subject).label),
-        evidence=_evidence_name(item, catalogue),
-        claims=tuple(_claim_name(item, claim, catalogue) for claim in item.claims),
+        evidence=evidence_name(item, catalogue),
+        claims=tuple(claim_name(item, claim, catalogue) for claim in item.claims),
         basis=BASES[item.basis.kind],
         act=_words(item.basis.act),
         sealed=any(claim.sealed_to for claim in item.claims),
@@ -89,14 +89,14 @@ def notice_line(needs: Needs, need: Item, names: Mapping[int, Words], catalogue:
     )
 
 
-def _evidence_name(item: EvidenceItem, catalogue: Catalogue) -> Words:
+def evidence_name(item: EvidenceItem, catalogue: Catalogue) -> Words:
     try:
         return _words(catalogue.evidence(item.type).name)
     except Invalid:
         return {"zh": item.type, "en": item.type}
 
 
-def _claim_name(item: EvidenceItem, claim: Claim, catalogue: Catalogue) -> Words:
+def claim_name(item: EvidenceItem, claim: Claim, catalogue: Catalogue) -> Words:
     try:
         name = _words(catalogue.evidence(item.type).claim(claim.claim).name)
     except Invalid:

@@ -5,6 +5,7 @@ The seat holds the identity key and nothing else of its department: records and 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from orchestrator.identity.notice import NoticeLine, Words, notice
 from orchestrator.identity.oidc import Client, pairwise_subject
 from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.jose import SigningKey
-from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.ports import BindingView, ChainView, Heads
 
 MAX_SCENARIOS: Final = 256
 """Parsed scenarios kept in memory."""
@@ -76,6 +77,10 @@ class IdentitySeat:
     now: Callable[[], int]
     """Seconds UTC."""
     secrets: Mapping[str, bytes]
+    heads: Heads | None = None
+    """What the chain has of the departments' query logs; None where nobody looks at it."""
+    signed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something was signed that may have to be delivered."""
     _scenarios: dict[tuple[str, str], Scenario] = field(default_factory=dict)
 
     async def put_definition(self, version: str, definition: Any, texts: Any) -> None:
@@ -176,6 +181,7 @@ async def open_identity_seat(
     calendar: Calendar,
     profile: str,
     now: Callable[[], int],
+    heads: Heads | None = None,
 ) -> IdentitySeat:
     """The seat with its store's secrets read."""
     return IdentitySeat(
@@ -190,6 +196,7 @@ async def open_identity_seat(
         calendar=calendar,
         profile=profile,
         now=now,
+        heads=heads,
         secrets={name: await store.secret(name) for name in ("pairwise", "form", "link")},
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
@@ -19,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain import suite
 from orchestrator.domain.errors import LianbanError, Refused
-from orchestrator.identity import authorize, coconsent, oidc, pages, provider
+from orchestrator.identity import authorize, coconsent, mydata_routes, oidc, pages, provider
 from orchestrator.identity.authorize import Posted, Redirect
+from orchestrator.identity.mydata import MyData
 from orchestrator.identity.oidc import OAuthError
 from orchestrator.identity.seat import IdentitySeat
 from orchestrator.problems import install, problem_of, status_of
@@ -40,13 +42,15 @@ class Documents(BaseModel):
     texts: dict[str, Any]
 
 
-def create_app(seat: IdentitySeat) -> FastAPI:
-    """The identity seat's application."""
+def create_app(seat: IdentitySeat, gateways: httpx.AsyncClient) -> FastAPI:
+    """The identity seat's application. `gateways` are the connections to the departments."""
     app = FastAPI(title="Lianban identity seat", openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     _client_routes(app, seat)
-    _page_routes(app, seat, Pages(seat))
+    page = Pages(seat)
+    _page_routes(app, seat, page)
+    mydata_routes.add_routes(app, MyData(seat=seat, http=gateways), page, _form, page.environment)
     return app
 
 
@@ -141,10 +145,10 @@ class Pages:
     def __init__(self, seat: IdentitySeat) -> None:
         self.seat = seat
         self.secure = seat.issuer.startswith("https:")
-        environment = Environment(
+        self.environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         )
-        self.template = environment.get_template("page.html")
+        self.template = self.environment.get_template("page.html")
         origins = {_origin(uri) for client in seat.clients.values() for uri in client.redirect_uris}
         # The form's last answer redirects to the client, which browsers check against form-action too.
         targets = " ".join(["'self'", *sorted(origins)])

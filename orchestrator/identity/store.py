@@ -67,6 +67,10 @@ class SignedMandate:
     kind: str
     binding: int
     signed_at: int
+    seats: tuple[int, ...] = ()
+    """Departments that it names: they are told what follows it."""
+    terms: str = "{}"
+    """What a withdrawal repeats of it (`mandates.terms_of`), as JSON."""
 
 
 class IdentityStore:
@@ -142,13 +146,13 @@ class IdentityStore:
                     "most": MAX_FAILURES,
                     "lock": LOCK_SECONDS,
                     "number": number,
-                    "now": _time(now),
+                    "now": moment(now),
                     "production": profile == "production",
                 },
             )
             row = await cursor.fetchone()
             cursor = await connection.execute(
-                "select 1 as locked from account where number = %s and locked_until > %s", (number, _time(now))
+                "select 1 as locked from account where number = %s and locked_until > %s", (number, moment(now))
             )
             is_locked = await cursor.fetchone() is not None
         record = cast(str, row["secret"]) if row else NOBODY
@@ -198,7 +202,7 @@ class IdentityStore:
         """Notes a client assertion; False when it was seen before."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "insert into assertion values (%s, %s, %s) on conflict do nothing", (client, jti, _time(expires_at))
+                "insert into assertion values (%s, %s, %s) on conflict do nothing", (client, jti, moment(expires_at))
             )
             return cursor.rowcount == 1
 
@@ -209,14 +213,14 @@ class IdentityStore:
         async with self.pool.connection() as connection:
             await connection.execute(
                 "insert into flow (id, request, state, expires_at) values (%s, %s, %s, %s)",
-                (flow, _digest(request_uri), state, _time(expires_at)),
+                (flow, digest(request_uri), state, moment(expires_at)),
             )
 
     async def find_flow(self, request_uri: str, now: int) -> str | None:
         """The flow of a request_uri that has not expired."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "select id from flow where request = %s and expires_at > %s", (_digest(request_uri), _time(now))
+                "select id from flow where request = %s and expires_at > %s", (digest(request_uri), moment(now))
             )
             row = await cursor.fetchone()
         return cast(str, row["id"]) if row else None
@@ -226,7 +230,7 @@ class IdentityStore:
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
                 "update flow set opened = true, expires_at = %s where id = %s and not opened",
-                (_time(expires_at), flow),
+                (moment(expires_at), flow),
             )
             return cursor.rowcount == 1
 
@@ -234,7 +238,7 @@ class IdentityStore:
         """The state of a flow that has not expired."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "select state from flow where id = %s and expires_at > %s", (flow, _time(now))
+                "select state from flow where id = %s and expires_at > %s", (flow, moment(now))
             )
             row = await cursor.fetchone()
         return cast(str, row["state"]) if row else None
@@ -244,7 +248,7 @@ class IdentityStore:
         """One change of a flow under its row lock; None when there is no such flow. An exception undoes it."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "select state from flow where id = %s and expires_at > %s for update", (flow, _time(now))
+                "select state from flow where id = %s and expires_at > %s for update", (flow, moment(now))
             )
             row = await cursor.fetchone()
             yield FlowUpdate(connection, flow, cast(str, row["state"])) if row else None
@@ -255,14 +259,14 @@ class IdentityStore:
         """Lets the browser with this cookie into a flow."""
         async with self.pool.connection() as connection:
             await connection.execute(
-                "insert into session (id, flow, consent) values (%s, %s, %s)", (_digest(cookie), flow, consent)
+                "insert into session (id, flow, consent) values (%s, %s, %s)", (digest(cookie), flow, consent)
             )
 
     async def session(self, cookie: str) -> Session | None:
         """What the browser with this cookie is part of."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                "select flow, consent, account from session where id = %s", (_digest(cookie),)
+                "select flow, consent, account from session where id = %s", (digest(cookie),)
             )
             row = await cursor.fetchone()
         return Session(**cast(Any, row)) if row else None
@@ -270,7 +274,7 @@ class IdentityStore:
     async def sign_session_in(self, cookie: str, account: str) -> None:
         """Notes who a co-consenter's browser belongs to."""
         async with self.pool.connection() as connection:
-            await connection.execute("update session set account = %s where id = %s", (account, _digest(cookie)))
+            await connection.execute("update session set account = %s where id = %s", (account, digest(cookie)))
 
     # codes and mandates
 
@@ -280,7 +284,7 @@ class IdentityStore:
             cursor = await connection.execute(
                 """update code set used = true where id = %s and not used and expires_at > %s
                    returning client, redirect_uri, challenge, content""",
-                (_digest(code), _time(now)),
+                (digest(code), moment(now)),
             )
             row = cast(Any, await cursor.fetchone())
         if row is None:
@@ -304,19 +308,39 @@ class IdentityStore:
     async def _mandate(self, where: str, key: str) -> SignedMandate | None:
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                f"""select hash, case_id, previous, account, kind, binding,
+                f"""select hash, case_id, previous, account, kind, binding, seats, terms,
                        extract(epoch from signed_at)::bigint as signed_at from mandate where {where}""",
                 (key,),
             )
             row = await cursor.fetchone()
         return SignedMandate(**cast(Any, row)) if row else None
 
+    async def mandates_of(self, account: str) -> list[SignedMandate]:
+        """Every mandate that an account signed, oldest first."""
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(
+                """select hash, case_id, previous, account, kind, binding, seats, terms,
+                       extract(epoch from signed_at)::bigint as signed_at from mandate where account = %s
+                   order by signed_at, previous nulls first""",
+                (account,),
+            )
+            return [SignedMandate(**cast(Any, row)) for row in await cursor.fetchall()]
+
+    async def add_mandate(self, mandate: SignedMandate, jws: str) -> None:
+        """Keeps a mandate that was signed without a client; one that follows another is put on its way.
+
+        Raises Refused (mandate-superseded) when another mandate of the case was signed meanwhile.
+        """
+        async with self.pool.connection() as connection:
+            await _keep_mandate(connection, mandate, jws)
+
     async def purge(self, now: int) -> int:
         """Deletes flows, codes and assertions that have expired; returns how many flows."""
         async with self.pool.connection() as connection:
-            await connection.execute("delete from assertion where expires_at <= %s", (_time(now),))
-            await connection.execute("delete from code where expires_at <= %s", (_time(now),))
-            cursor = await connection.execute("delete from flow where expires_at <= %s", (_time(now),))
+            await connection.execute("delete from assertion where expires_at <= %s", (moment(now),))
+            await connection.execute("delete from code where expires_at <= %s", (moment(now),))
+            await connection.execute("delete from visit where expires_at <= %s", (moment(now),))
+            cursor = await connection.execute("delete from flow where expires_at <= %s", (moment(now),))
             return cursor.rowcount
 
 
@@ -333,35 +357,23 @@ class FlowUpdate:
         await self._connection.execute("update flow set state = %s where id = %s", (state, self._flow))
 
     async def finish(self, code: str, content: Code, expires_at: int, mandate: SignedMandate | None) -> None:
-        """Ends the flow with a code: what was entered is deleted in the same transaction.
+        """Ends the flow with a code: what was entered is deleted in the same transaction. A mandate that follows another is
+        put on its way to every department that the chain names.
 
         Raises Refused (mandate-superseded) when another mandate of the case was signed meanwhile.
         """
         if mandate is not None:
-            cursor = await self._connection.execute(
-                """insert into mandate values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-                (
-                    mandate.hash,
-                    mandate.case_id,
-                    mandate.previous,
-                    mandate.account,
-                    mandate.kind,
-                    mandate.binding,
-                    _time(mandate.signed_at),
-                ),
-            )
-            if cursor.rowcount != 1:
-                raise superseded()
+            await _keep_mandate(self._connection, mandate, content.grants["mandate"])
         await self._connection.execute(
             "insert into code (id, client, redirect_uri, challenge, content, expires_at) "
             "values (%s, %s, %s, %s, %s, %s)",
             (
-                _digest(code),
+                digest(code),
                 content.client,
                 content.redirect_uri,
                 content.challenge,
                 orjson.dumps(content.grants).decode(),
-                _time(expires_at),
+                moment(expires_at),
             ),
         )
         await self.drop()
@@ -369,6 +381,33 @@ class FlowUpdate:
     async def drop(self) -> None:
         """Deletes the flow and what was entered."""
         await self._connection.execute("delete from flow where id = %s", (self._flow,))
+
+
+async def _keep_mandate(connection: Any, mandate: SignedMandate, jws: str) -> None:
+    cursor = await connection.execute(
+        """insert into mandate (hash, case_id, previous, account, kind, binding, signed_at, seats, terms)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+        (
+            mandate.hash,
+            mandate.case_id,
+            mandate.previous,
+            mandate.account,
+            mandate.kind,
+            mandate.binding,
+            moment(mandate.signed_at),
+            list(mandate.seats),
+            mandate.terms,
+        ),
+    )
+    if cursor.rowcount != 1:
+        raise superseded()
+    if mandate.previous is not None:
+        await connection.execute(
+            """insert into delivery (mandate, seat, jws)
+               select distinct %s::text, named.seat, %s::text from mandate m, unnest(m.seats) as named(seat)
+               where m.case_id = %s""",
+            (mandate.hash, jws, mandate.case_id),
+        )
 
 
 def superseded() -> Refused:
@@ -381,12 +420,12 @@ def superseded() -> Refused:
     )
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
     """What is kept of a bearer token: a reader of the database cannot use it."""
     return hash_of(token.encode())
 
 
-def _time(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

@@ -12,6 +12,7 @@ from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.protocol.jose import kid_of, peek_jws
 from orchestrator.protocol.keyset import Keyset
+from orchestrator.protocol.querylog import Head
 from orchestrator.protocol.sheet import Domain
 from orchestrator.protocol.wire import is_int
 
@@ -129,6 +130,10 @@ class ChainView(Protocol):
         """A seat. Raises Invalid when there is none."""
         ...
 
+    async def seats(self) -> Sequence[SeatView]:
+        """Every seat, by number."""
+        ...
+
     async def seat_by_id(self, department: str) -> SeatView:
         """The seat of a department. Raises Invalid when it has none."""
         ...
@@ -147,6 +152,14 @@ class ChainView(Protocol):
 
     async def statuses(self, case_ids: Sequence[str]) -> list[tuple[Status, int, int]]:
         """The same for many cases, in order, in one request."""
+        ...
+
+
+class Heads(Protocol):
+    """What the chain has of the seats' query logs; `ledger/proofs.py` implements it."""
+
+    async def anchored(self, seat: int) -> Head | None:
+        """A seat's newest anchored log head; None while it has none. Raises Unavailable and Diverged."""
         ...
 
 

@@ -40,6 +40,9 @@ class MemoryChain:
             raise Invalid(field="seat", detail="没有这个席位", detail_en="no such seat", code="unknown-seat")
         return self._seats[number]
 
+    async def seats(self) -> list[SeatView]:
+        return [seat for _, seat in sorted(self._seats.items())]
+
     async def seat_by_id(self, department: str) -> SeatView:
         for seat in self._seats.values():
             if seat.keyset.id == department:

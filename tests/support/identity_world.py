@@ -171,7 +171,7 @@ async def running(
             key=KEYS[OPERATOR].request,
             chain=chain,
         )
-        server = uvicorn.Server(uvicorn.Config(create_app(seat), log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(create_app(seat, http), log_level="error", lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:

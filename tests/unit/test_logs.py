@@ -153,7 +153,7 @@ def _portal() -> FastAPI:
 SERVERS: dict[str, Callable[[], FastAPI]] = {
     "portal": _portal,
     "gateway": lambda: gateway.create_app([], cast(Any, None)),
-    "identity": lambda: identity.create_app(cast(Any, SimpleNamespace(issuer="http://test", clients={}))),
+    "identity": lambda: identity.create_app(cast(Any, SimpleNamespace(issuer="http://test", clients={})), cast(Any, None)),
 }
 
 
