@@ -27,12 +27,15 @@ KINDS: Final = (
     "revocation",
     "contest",
     "reply",
+    "recall",
+    "upholding",
 )
 """What a dossier holds; a material is written `material:<id>`."""
 RECEIPT: Final = "lianban-receipt-1"
 """The format of a case's receipt: its steps, and some leaves with their paths."""
 _KIND: Final = re.compile(
     r"mandate|situation|form|material:[^\x00-\x20\x7f]{1,128}|answer|verdict|credential|revocation|contest|reply"
+    r"|recall|upholding"
 )
 
 
