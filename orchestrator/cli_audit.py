@@ -24,7 +24,6 @@ from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView, open_view
 from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.ports import SeatView
-from orchestrator.runtime import DATABASE
 from orchestrator.settings import Settings, load_settings
 from orchestrator.verify.report import Mark, Report
 
@@ -164,6 +163,8 @@ async def _word(rpc: Rpc, view: LedgerView, seat: SeatView) -> Word:
 
 async def _stored(settings: Settings, seat: SeatView, memory: Memory | None) -> tuple[list[Promise], list[SignedHead]]:
     """What the operator's own store has of a seat since the log was last found in order."""
+    from orchestrator.runtime import DATABASE  # all of the orchestrator: for nobody else
+
     size, at = (memory.newest.head.size, memory.newest.at) if memory else (0, 0)
     async with open_pool(with_database(settings.require_database_url(), DATABASE), size=1) as pool:
         return await kept_promises(pool, seat, size=size, at=at)
