@@ -22,6 +22,7 @@ from orchestrator.domain.difference import Change
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.plan import Days, Plan, Trips
 from orchestrator.domain.plan import plan as make_plan
+from orchestrator.domain.readers import ClaimName, readings
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.scenario_file import ScenarioFaults, load_scenario
 from orchestrator.domain.vocabulary import SECTIONS
@@ -81,6 +82,27 @@ def plan(
             console.print(f"  → {escape(error.remedy)}")
         raise typer.Exit(2) from None
     _show(console, scenario, result)
+
+
+@app.command("readers")
+def readers(file: FileArgument, department: Departments = None) -> None:
+    """列出每项核验由谁可读 · Who may read which claim: the orchestrator, or the approvers that it is sealed to."""
+    console = Console(highlight=False)
+    catalogue = load_catalogue(*(department or ()))
+    scenario = load(file, department or ())
+    table = Table(title=f"{escape(scenario.name.zh)} · {escape(scenario.name.en)}", title_justify="left")
+    for heading in ("核验数据 evidence", "协调方可读 orchestrator", "密封给审批部门 sealed to approvers"):
+        table.add_column(heading, overflow="fold")
+    for each in readings(scenario, catalogue):
+        sealed = [f"{role}:{_claims(claims)}" for role, claims in each.sealed.items()]
+        table.add_row(
+            f"{each.item}\n{escape(each.evidence.zh)} ← {each.provider}", _claims(each.open), "\n".join(sealed)
+        )
+    console.print(table)
+
+
+def _claims(claims: Sequence[ClaimName]) -> str:
+    return "、".join(f"{escape(claim.name.zh)} {claim.key}" for claim in claims)
 
 
 def show_changes(console: Console, changes: Sequence[Change]) -> None:
