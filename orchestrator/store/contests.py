@@ -109,7 +109,7 @@ async def delivered(connection: Connection, name: str, problem: dict[str, Any] |
     """Notes that the department has taken a contest, or why its gateway refused it; the case goes on then."""
     await connection.execute(
         """
-        update contest set state = %(state)s, problem = %(problem)s, followed = %(problem)s::jsonb is null
+        update contest set state = %(state)s, problem = %(problem)s, followed = followed and %(problem)s::jsonb is null
         where hash = %(hash)s and state = 'new'
         """,
         {"hash": name, "state": "refused" if problem else "open", "problem": Jsonb(problem) if problem else None},
