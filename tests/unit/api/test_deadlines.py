@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.api.deadlines import pauses_of
+from orchestrator.api.deadlines import contest_pauses, pauses_of
 from orchestrator.domain.calendar import Pause
 from orchestrator.domain.case import Status
 from orchestrator.protocol.jose import SigningKey, sign_jws
@@ -62,3 +63,27 @@ def test_pauses_of__supplement_signed_while_the_return_was_on_its_way__ends_with
 def test_pauses_of__late_evening_in_utc__next_day_in_beijing() -> None:
     found = pauses_of([moved(Status.RETURNED, at(3, 17))], [signed(at(2))], today=TODAY)
     assert found == [Pause(start=date(2026, 3, 4), end=TODAY)]
+
+
+def contested(
+    made: datetime, *, replied: datetime | None = None, lapsed: datetime | None = None, state: str = "open"
+) -> Any:
+    """A contest as far as the deadline reads it."""
+    return SimpleNamespace(hash=f"{made}{state}", made_at=made, replied_at=replied, lapsed_at=lapsed, state=state)
+
+
+def test_contest_pauses__replied_lapsed_open_or_not_taken__each_until_its_end() -> None:
+    rows = [
+        contested(at(2), replied=at(5), state="rejected"),
+        contested(at(10), lapsed=at(20)),
+        contested(at(11), lapsed=at(20), replied=at(25), state="corrected"),
+        contested(at(28)),
+        contested(at(3), state="refused"),
+    ]
+
+    assert contest_pauses(rows, today=TODAY) == [
+        Pause(start=date(2026, 3, 2), end=date(2026, 3, 5)),
+        Pause(start=date(2026, 3, 10), end=date(2026, 3, 20)),
+        Pause(start=date(2026, 3, 11), end=date(2026, 3, 20)),
+        Pause(start=date(2026, 3, 28), end=TODAY),
+    ]

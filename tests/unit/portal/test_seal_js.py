@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.canonical import b64, canonical, unb64
 from orchestrator.domain.errors import Refused
+from orchestrator.protocol.contest import APPLICANT, REASON, SealedText, open_statement, reason_document
 from orchestrator.protocol.credential import (
     Credential,
     Presentation,
@@ -21,7 +22,7 @@ from orchestrator.protocol.credential import (
 )
 from orchestrator.protocol.jose import SigningKey
 from orchestrator.protocol.keybinding import bind, read_binding
-from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material
+from orchestrator.protocol.material import SealedForm, SealedMaterial, open_form, open_material, seal_document
 from orchestrator.protocol.sdjwt import make_disclosures
 from orchestrator.protocol.sealing import SealingKey, seal, unseal
 from tests.support.node import node
@@ -61,6 +62,35 @@ def test_canonical__keys_beyond_the_basic_plane__ordered_by_utf16() -> None:
 @pytest.mark.parametrize("value", ["2 ** 53", "NaN", "Infinity", "undefined", "[undefined]", "'\\ud800'", "{a: 1n}"])
 def test_canonical__what_json_cannot_say__refused(value: str) -> None:
     assert node(f"let failed = false; try {{ s.canonical({value}); }} catch {{ failed = true; }} say(failed);", None)
+
+
+def test_seal_statement__in_the_browser__opened_by_its_department_alone() -> None:
+    script = """
+        const files = [{filename: "a.pdf", media_type: "application/pdf", content: s.unb64(given.content)}];
+        say(await s.sealStatement(given.why, files, given.recipients));
+    """
+    said = {"why": "住所已变更 «é»", "content": b64(b"%PDF"), "recipients": {"3": KEYS[3].jwk}}
+
+    sealed = SealedText.model_validate(node(script, said))
+
+    opened = open_statement(sealed, seat=3, key=KEYS[3])
+    assert (opened.why, opened.attachments[0].content) == ("住所已变更 «é»", b64(b"%PDF"))
+    with pytest.raises(Refused):
+        open_statement(sealed, seat=3, key=KEYS[11])
+
+
+def test_open_reason__sealed_by_the_department__read_in_the_browser_unless_it_is_another_than_was_signed() -> None:
+    key = SealingKey.generate()
+    digest, sealed = seal_document(REASON, reason_document("登记无误"), {APPLICANT: key.jwk})
+    script = """
+        const reply = `e30.${s.b64(new TextEncoder().encode(JSON.stringify({reason: given.hash})))}.x`;
+        const own = await pair(given.d, given.x);
+        try { say(await s.openReason(reply, given.sealed, own)); } catch { say(null); }
+    """
+    known = {"hash": digest, "sealed": sealed[APPLICANT], **private_parts(key)}
+
+    assert node(script, known) == "登记无误"
+    assert node(script, known | {"hash": "0x" + "00" * 32}) is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 1022, 1023, 1024, 5000])
