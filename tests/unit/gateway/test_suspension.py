@@ -337,7 +337,8 @@ async def test_read_upholding__officer_signed_something_else__refused(
     paper, seat = await upheld(gallery, case, gallery.lead), gallery.consortium.seat(gallery.lead)
     read = read_upholding(paper, seat)
     officer = await gallery.officer()
-    payload = peek_jws(read.officers[0].request)[1] | {"certificate": officer.certificate} | changes
+    bends = {"certificate": officer.certificate, "iat": int(time.time())} | changes
+    payload = peek_jws(read.officers[0].request)[1] | bends
     act = SignedAct(certificate=officer.certificate, request=sign_jws(payload, typ=REQUEST_TYP, key=officer.key))
     bent = sign_upholding(
         seat=gallery.lead, case=case.id, recalls=read.recalls, reason="…", officers=[act], iat=read.iat,
