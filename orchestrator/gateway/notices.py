@@ -13,7 +13,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.canonical import from_hex, to_hex
+from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway import querylog
 from orchestrator.gateway.gate import Presented
@@ -24,7 +24,7 @@ from orchestrator.gateway.verdicts import leave_desk
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.notice import NOTICED, Acknowledgement, notice_entry
-from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.ports import BindingView
 from orchestrator.protocol.querylog import LogTree
 
 router = APIRouter()
@@ -98,10 +98,3 @@ async def _log(
             return log.tree, index, at
     index, at = int(known["index"]), int(known["at"])
     return await querylog.read_tree(seat.store, None, leaves=[index]), index, at
-
-
-async def withdrawn_cases(cases: dict[str, int], seat: Seat, chain: ChainView) -> set[str]:
-    """Those of the cases (`0x…` id -> binding) whose withdrawal this seat knows."""
-    under = {case: (from_hex(case), (await chain.binding(number)).identity) for case, number in cases.items()}
-    ended = await seat.store.withdrawn(under.values())
-    return {case for case, place in under.items() if place in ended}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import psycopg
 from fastapi import APIRouter, Request
 from psycopg.types.json import Jsonb
 from pydantic import Field, field_validator
@@ -23,6 +24,7 @@ from orchestrator.gateway.casefile import mandates_of
 from orchestrator.gateway.mandates import MandateReader, MandatesRead
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.store import WITHDRAWALS
 from orchestrator.gateway.suspension import require_reinstatement, require_suspension
 from orchestrator.gateway.verdicts import MOST_CASES, verdicts_of
 from orchestrator.protocol.jose import jws_hash, verify_jws
@@ -127,10 +129,11 @@ async def sheets(request: SignedBody, seat: CurrentSeat, chain: Chain, http: Req
             refused.append({"case": case.case, "code": error.code, "detail": error.detail, "items": items})
     good.sort(key=lambda case: (case.binding, case.case))
     valid_until = now + VALID_SECONDS
-    kept, taken = await _keep(good, seat, valid_until, now)
+    kept, taken, barred = await _keep(good, _barred_by(good, places, read), seat, valid_until, now)
     refused += [
         {"case": case, "code": "other-outcome", "detail": "该办件此步已签批其他结果", "items": []} for case in taken
     ]
+    refused += [{"case": case, "code": "withdrawn", "detail": _withdrawn().detail, "items": []} for case in barred]
     signature = ""
     if kept:
         transitions = [
@@ -341,13 +344,38 @@ def _withdrawn() -> Refused:
     return Refused("办件已撤回", detail_en="the applicant has withdrawn", code="withdrawn")
 
 
+def _barred_by(
+    cases: Sequence[SheetCase], places: Mapping[str, Status], read: MandatesRead
+) -> dict[str, tuple[bytes, int]]:
+    """By case, the id and identity seat of the withdrawal that would bar its outcome. What is decided already is not undone by
+    one; nor is a withdrawal barred by itself."""
+    decided = (Status.APPROVED, Status.SUSPENDED)
+    return {
+        case.case: (from_hex(case.case), read.bindings[case.binding].identity)
+        for case in cases
+        if places[case.case] not in decided and case.status not in (Status.WITHDRAWN, Status.REVOKED)
+    }
+
+
 async def _keep(
-    cases: Sequence[SheetCase], seat: Seat, valid_until: int, now: int
-) -> tuple[list[SheetCase], list[str]]:
-    """Writes the one outcome of each case and number before anything is signed; those written, and the cases that have
-    another one which can still land."""
+    cases: Sequence[SheetCase], barred_by: Mapping[str, tuple[bytes, int]], seat: Seat, valid_until: int, now: int
+) -> tuple[list[SheetCase], list[str], list[str]]:
+    """Writes the one outcome of each case and number before anything is signed; those written, the cases that have
+    another one which can still land, and those that the identity seat has told this seat are withdrawn."""
     if not cases:
-        return [], []
+        return [], [], []
+    async with seat.store.between_withdrawals() as cursor:
+        await cursor.execute(WITHDRAWALS, [[case for case, _ in barred_by.values()]])
+        ended = {(row["case_id"], row["issuer"]) for row in await cursor.fetchall()}
+        barred = [case.case for case in cases if barred_by.get(case.case) in ended]
+        cases = [case for case in cases if case.case not in barred]
+        kept = await _write(cursor, cases, valid_until, now) if cases else set()
+    kept_cases = [case for case in cases if case.case in kept]
+    return kept_cases, [case.case for case in cases if case.case not in kept], barred
+
+
+async def _write(cursor: psycopg.AsyncCursor[Row], cases: Sequence[SheetCase], valid_until: int, now: int) -> set[str]:
+    """Writes outcomes; the cases that were written."""
     rows = [
         {
             "case_id": case.case,
@@ -359,7 +387,7 @@ async def _keep(
         }
         for case in cases
     ]
-    kept = await seat.store.rows(
+    await cursor.execute(
         """
         insert into outcome (case_id, sequence, status, root, valid_until, leaves)
         select o.case_id, o.sequence, o.status, o.root, o.valid_until, o.leaves
@@ -373,5 +401,4 @@ async def _keep(
         """,
         [Jsonb(rows), now - CLOCK_SKEW],
     )
-    names = {str(row["case_id"]) for row in kept}
-    return [case for case in cases if case.case in names], [case.case for case in cases if case.case not in names]
+    return {str(row["case_id"]) for row in await cursor.fetchall()}

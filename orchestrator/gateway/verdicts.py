@@ -22,6 +22,7 @@ from orchestrator.gateway.contested import against, waiting
 from orchestrator.gateway.mandates import MandateReader
 from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
+from orchestrator.gateway.withdrawn import bar_withdrawn
 from orchestrator.protocol.countersign import check_officers, read_officers
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.ports import BindingView, ChainView, SeatView
@@ -98,6 +99,7 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
     now = int(time.time())
     opened = await open_cases(body.cases, seat=seat, chain=chain, reader=reader, asker=asker, now=now)
     given = await _given(opened, seat)
+    await bar_withdrawn(opened, seat)
     refused = [_refusal(case, error) for case, error in opened.items() if isinstance(error, LianbanError)]
     good = [case for case in opened.values() if isinstance(case, OpenCase)]
     await fetch_answers(good, seat=seat, chain=chain, client=http.app.state.clients[seat.id], now=now)
@@ -126,11 +128,13 @@ async def verdicts(request: SignedBody, seat: CurrentSeat, chain: Chain, http: R
 
 @router.post("/{department}/verdicts/updates")
 async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[str, Any]:
-    """What officers decided, revoked or let stand since a cursor, for cases under bindings that the asker operates."""
+    """What officers decided, revoked or let stand since a cursor, and what the identity seat said was withdrawn, for cases under
+    bindings that the asker operates."""
     asker, _ = await read_signed(request, "updates", seat, chain)
     since = read_model(UpdatesBody, request.body, code="bad-request").since
     rows = await seat.store.rows(
-        "select id, case_id, sequence, revocation, upheld from desk_update where id > %s and operator = %s order by id limit %s",
+        "select id, case_id, sequence, revocation, upheld, withdrawal from desk_update where id > %s and operator = %s"
+        " order by id limit %s",
         [since, asker.number, MOST_UPDATES],
     )
     found = []
@@ -140,6 +144,8 @@ async def updates(request: SignedBody, seat: CurrentSeat, chain: Chain) -> dict[
             entry["order"] = row["revocation"]
         elif row["upheld"]:
             entry["upheld"] = row["upheld"]
+        elif row["withdrawal"]:
+            entry["withdrawal"] = row["withdrawal"]
         else:
             entry["decided"] = True
         found.append(entry)

@@ -15,6 +15,7 @@ import structlog
 from orchestrator.domain.case import Status, may_move
 from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
+from orchestrator.pipeline.withdrawals import take_withdrawals
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.verdict import Verdict, combine, read_verdict
 from orchestrator.store import batches, cases, contests, evidence, standing
@@ -173,6 +174,7 @@ async def _updates(context: Context, number: int) -> int:
         return 0
     decided = [entry["case"] for entry in answer["updates"] if "decided" in entry]
     revoked = {entry["case"]: entry["order"] for entry in answer["updates"] if "order" in entry}
+    withdrawn = [(str(entry["case"]), str(entry["withdrawal"])) for entry in answer["updates"] if "withdrawal" in entry]
     upheld = [_upholding(number, entry) for entry in answer["updates"] if "upheld" in entry]
     async with context.pool.connection() as connection:
         if await cases.held(connection, decided, "decide"):
@@ -196,8 +198,9 @@ async def _updates(context: Context, number: int) -> int:
         )
         # Whether all have spoken who have to, the approvers' gateways say before they sign.
         await standing.reinstate(connection, [case_id for case_id, _ in said])
+        ended = await take_withdrawals(context, connection, withdrawn)
         await batches.set_cursor(connection, name, answer["next"])
-    return len(woken) + len(revoked)
+    return len(woken) + len(revoked) + ended
 
 
 def _upholding(number: int, entry: dict[str, Any]) -> dict[str, Any]:

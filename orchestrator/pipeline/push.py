@@ -17,6 +17,7 @@ from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.gather import ask, open_claims
 from orchestrator.pipeline.intake import questions_of
 from orchestrator.pipeline.telling import tell
+from orchestrator.pipeline.withdrawals import ENDED
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.store import applications, batches, cases, evidence, standing
 from orchestrator.store.cases import CaseRow, Move
@@ -30,7 +31,9 @@ WAITING = frozenset({Status.ACCEPTED, Status.RETURNED, Status.SUSPENDED})
 async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
     """Works on cases that have just settled: approved ones push, once everything that a push asks is answered or given up;
     the others rest where they are."""
-    approved = [case for case in claimed if case.status == Status.APPROVED]
+    async with context.pool.connection() as connection:
+        ended = await cases.having(connection, [case.id for case in claimed], ENDED)
+    approved = [case for case in claimed if case.status == Status.APPROVED and case.id not in ended]
     open_questions = await _ask(context, approved)
     resting = [case for case in claimed if case.status in (Status.ACCEPTED, Status.RETURNED)]
     overtaken = await _overtaken(context, resting)
@@ -45,7 +48,7 @@ async def push(context: Context, claimed: list[CaseRow]) -> list[Move]:
             error = {"code": "department-down", "items": open_questions[case.id]}
             moves.append(Move(case_id=case.id, stage="push", delay=delay, error=error))
             continue
-        if case.status == Status.APPROVED:
+        if case.status == Status.APPROVED and case.id not in ended:
             await _notify(context, case)
         if case.id in overtaken:
             moves.append(overtaken[case.id])

@@ -68,6 +68,7 @@ EVENTS: Final = {
     "submitted": words("已提交，授权书已签署", "submitted; the mandate is signed"),
     "amendment": words("已补正或变更", "supplemented or changed"),
     "withdrawal": words("已申请撤回", "withdrawal asked for"),
+    "consent-withdrawn": words("已撤回授权，不再询问任何部门", "consent withdrawn: no department is asked any more"),
     "department-down": words("有部门暂时未应答，系统会继续询问", "a department does not answer; it is asked again"),
     "gathered": words("各部门已应答", "the departments have answered"),
     "form-not-readable": words("表单或材料有误，无法审查", "form or materials are faulty and cannot be decided on"),

@@ -294,6 +294,14 @@ async def told(connection: Connection, case_ids: Sequence[str], kind: str, recal
     return {str(row["case_id"]) for row in await cursor.fetchall()}
 
 
+async def having(connection: Connection, case_ids: Sequence[str], kind: str) -> set[str]:
+    """Those of the cases whose story has an event of this kind."""
+    cursor = await connection.execute(
+        "select distinct case_id from event where case_id = any(%s) and kind = %s", [list(case_ids), kind]
+    )
+    return {str(row["case_id"]) for row in await cursor.fetchall()}
+
+
 async def story(connection: Connection, case_id: str, *, after: int = 0) -> list[Row]:
     """What happened to a case, in order."""
     cursor = await connection.execute(
