@@ -115,6 +115,7 @@ async def _retire(
         seat, binding = await view.seat_by_id(department), await view.binding(number)
         if seat.number not in binding.named:
             raise Refused("该落地未涉及本部门", detail_en="the binding does not name this department", code="not-named")
+        keys.follow(seat)
         digest = retirement_digest(view.domain("Catalog"), number, seat.number)
         # First the gateway is told: it must not sign the same again as soon as this one has ended.
         told = await _record(settings, department, await retirement(binding, seat.number, view), digest)
@@ -206,9 +207,12 @@ async def open_seat(settings: Settings, view: LedgerView, name: str, store: str,
             detail_en=f"{name} has no connection file for its records",
             remedy=f"写入 {RECORDS_FILE},或运行 lianban seed / write it, or run lianban seed",
         )
+    there = await view.seat_by_id(name)
+    keys = load_seat_keys(folder, settings.passphrase(), KEYS)
+    keys.follow(there)
     return Seat(
-        keyset=(await view.seat_by_id(name)).keyset,
-        keys=load_seat_keys(folder, settings.passphrase(), KEYS),
+        keyset=there.keyset,
+        keys=keys,
         adapters=adapters,
         records=Records(records.read_text().strip(), adapters.adapter, sources),
         store=Store(store),

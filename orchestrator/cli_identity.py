@@ -44,7 +44,7 @@ def identity() -> None:
 async def serve(settings: Settings, dsn: str) -> None:
     """Serves until the process is told to end. Raises Refused where the profile forbids the face check."""
     face = face_check(settings.face_check, settings.profile)
-    key = load_seat_keys(settings.keys_dir / settings.identity, settings.passphrase(), {"identity"}).identity
+    keys = load_seat_keys(settings.keys_dir / settings.identity, settings.passphrase(), {"identity"})
     deployment = require_deployment(settings.deployment_file)
     async with (
         Rpc(settings.require_node_url(), timeout=settings.rpc_timeout) as rpc,
@@ -59,7 +59,7 @@ async def serve(settings: Settings, dsn: str) -> None:
         seat = await open_identity_seat(
             issuer=settings.identity_url(),
             number=(await view.seat_by_id(settings.identity)).number,
-            key=key,
+            keys=keys,
             store=IdentityStore(pool),
             chain=view,
             clients={client.id: client},

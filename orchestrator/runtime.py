@@ -68,10 +68,11 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         rpc = await stack.enter_async_context(Rpc(settings.require_node_url(), timeout=settings.rpc_timeout))
         view = LedgerView(rpc, deployment)
         seat = await view.seat_by_id(settings.operator)
+        keys.follow(seat)
         pool = open_pool(with_database(settings.require_database_url(), DATABASE), size=12)
         await stack.enter_async_context(pool)
         gateways = await stack.enter_async_context(
-            GatewayClient(seat.number, keys.request, view, timeout=settings.gateway_timeout)
+            GatewayClient(seat.number, keys, view, timeout=settings.gateway_timeout)
         )
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.gateway_timeout, trust_env=False))
         identity = IdentityClient(
@@ -80,7 +81,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             seat=(await view.seat_by_id(settings.identity)).number,
             client=settings.operator,
             redirect_uri=f"{settings.portal_url()}/callback",
-            key=keys.request,
+            keys=keys,
             chain=view,
         )
         context = Context(

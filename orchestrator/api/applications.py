@@ -28,6 +28,7 @@ from orchestrator.domain.situations import form_questions, plain_situation, read
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate, case_id, check_chain, salted_hash
 from orchestrator.protocol.material import SealedForm, SealedMaterial
+from orchestrator.protocol.ports import seat_knowing
 from orchestrator.protocol.sealing import check_sealing_jwk
 from orchestrator.protocol.wire import HolderJwk
 from orchestrator.store import applications, cases, evidence
@@ -349,7 +350,8 @@ def _parsed(jws: str) -> Mandate:
 async def _verified(state: State, jws: str, row: Row) -> Mandate:
     """The mandate, checked against what was asked for: a faulty one never becomes a case."""
     binding = await state.context.view.binding(int(str(row["binding"])))
-    key = (await state.context.view.seat(binding.identity)).key_of("identity", jws)
+    view = state.context.view
+    key = (await seat_knowing(view, await view.seat(binding.identity), "identity", [jws])).key_of("identity", jws)
     mandate = Mandate.parse(jws, key, issuer=binding.identity)
     situation = salted_hash(unb64(str(row["situation_salt"])), row["situation"])
     form: Any = row["form"]

@@ -13,8 +13,9 @@ import httpx
 
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.identity.oidc import CLOCK_SKEW, DETAILS_TYPE, challenge_of, client_assertion
-from orchestrator.protocol.jose import SigningKey, verify_jws
-from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.jose import verify_jws
+from orchestrator.protocol.keyset import SeatKeys
+from orchestrator.protocol.ports import ChainView, seat_knowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class IdentityClient:
         seat: int,
         client: str,
         redirect_uri: str,
-        key: SigningKey,
+        keys: SeatKeys,
         chain: ChainView,
     ) -> None:
         self._http = http
@@ -59,7 +60,7 @@ class IdentityClient:
         self.seat = seat
         self._client = client
         self._redirect_uri = redirect_uri
-        self._key = key
+        self._keys = keys
         self._chain = chain
 
     async def push(self, details: dict[str, Any] | None) -> Pushed:
@@ -93,7 +94,8 @@ class IdentityClient:
                 "code_verifier": code_verifier,
             },
         )
-        key = (await self._chain.seat(self.seat)).key_of("identity", answer["id_token"])
+        seat = await seat_knowing(self._chain, await self._chain.seat(self.seat), "identity", [answer["id_token"]])
+        key = seat.key_of("identity", answer["id_token"])
         claims = verify_jws(answer["id_token"], typ="JWT", jwk=key)
         now = time.time()
         audience_fits = claims.get("aud") == self._client and claims.get("iss") == self.issuer
@@ -119,7 +121,8 @@ class IdentityClient:
             )
 
     async def _post(self, path: str, form: dict[str, str]) -> dict[str, Any]:
-        signed = form | client_assertion(self._client, self._key, self.issuer, int(time.time()))
+        self._keys.follow(await self._chain.seat_by_id(self._client))
+        signed = form | client_assertion(self._client, self._keys.request, self.issuer, int(time.time()))
         try:
             response = await self._http.post(self.issuer + path, data=signed)
         except httpx.HTTPError as error:

@@ -31,7 +31,7 @@ from orchestrator.protocol.contest import Carried
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import DEVELOPMENT_METHOD, Mandate, check_chain, open_subject, salted_hash
 from orchestrator.protocol.material import Material, MaterialRef, SealedForm, SealedMaterial, open_form, open_material
-from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView, provider_of, seat_knowing
 from orchestrator.protocol.question import question_id
 from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.wire import CLOCK_SKEW, Hex32, Listed, Name, Sequence16, WireModel
@@ -362,6 +362,7 @@ async def fetch_answers(
         try:
             view = await chain.seat(provider)
             latest = await client.latest(view, [*(question for _, question, _, _ in asked), *earlier[provider]])
+            view = await seat_knowing(chain, view, "evidence", [each.answer for each in latest.answers])
         except LianbanError as error:
             log.warning("provider-not-reached", seat=provider, questions=len(asked), code=error.code)
             for case, _, item, _ in asked:

@@ -7,6 +7,7 @@ along, and that the seat's chain key signed that head. What an answer says is fo
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +23,9 @@ from orchestrator.domain.suite import hash_of
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.contest import Carried
 from orchestrator.protocol.jose import SigningKey, jws_hash, peek_jws
+from orchestrator.protocol.keyset import SeatKeys
 from orchestrator.protocol.loghead import SignedHead
-from orchestrator.protocol.ports import ChainView, SeatView
+from orchestrator.protocol.ports import ChainView, SeatView, seat_knowing
 from orchestrator.protocol.querylog import entry, leaf_hash, verify_inclusion
 from orchestrator.protocol.question import Question, sign_batch, sign_request
 from orchestrator.protocol.wire import read_model
@@ -60,16 +62,17 @@ class GatewayClient:
     def __init__(
         self,
         number: int,
-        key: SigningKey,
+        key: SigningKey | SeatKeys,
         chain: ChainView,
         *,
         timeout: float = 10.0,
         connections: int = 64,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`number` and `key` are the asking seat's and its request key; `timeout` in seconds for one request."""
+        """`number` is the asking seat's, `key` its request key, or its keys, of which always the one in force is used; `timeout` in
+        seconds for one request."""
         self._number = number
-        self._key = key
+        self._keys = key
         self._chain = chain
         self._http = httpx.AsyncClient(
             timeout=timeout,
@@ -95,6 +98,7 @@ class GatewayClient:
         """Asks a seat; `mandates` are those that the questions name and what they follow. Needs at least one question."""
         parts = []
         for some, theirs in _portions(questions, mandates):
+            await self._follow()
             parts.append(await self._ask(seat, some, theirs))
         return Answers(answers=tuple(each for part in parts for each in part.answers), head=parts[-1].head)
 
@@ -104,10 +108,11 @@ class GatewayClient:
         answers: list[AnswerEnvelope] = []
         contests: list[Carried] = []
         for start in range(0, len(questions), 512):
+            await self._follow()
             ids = list(questions[start : start + 512])
             value = await self._send(seat, "answers/latest", {"request": self._sign(seat, "request", questions=ids)})
             found = [AnswerEnvelope.parse(each) for each in _listed(value, "answers")]
-            head = self._head(value.get("head"), seat)
+            head = await self._checked(value.get("head"), seat)
             asked = [each.question for each in found]
             if len(set(asked)) != len(asked) or not set(asked) <= set(ids):
                 raise _not_as_specified(seat)
@@ -121,7 +126,7 @@ class GatewayClient:
 
     async def head(self, seat: SeatView) -> SignedHead:
         """The seat's log head now, its signature checked."""
-        return self._head(await self._get(seat, "log/head"), seat)
+        return await self._checked(await self._get(seat, "log/head"), seat)
 
     async def consistency(self, seat: SeatView, first: int, second: int) -> tuple[bytes, ...]:
         """The proof that the seat's log of size `second` extends that of size `first`."""
@@ -182,13 +187,39 @@ class GatewayClient:
 
     async def send(self, seat: SeatView, path: str, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A signed request of `kind` with a body, and what the gateway answers."""
+        await self._follow()
         request = self._sign(seat, kind, body=to_hex(hash_of(canonical(body))))
         return await self._send(seat, path, {"request": request, "body": body})
 
     async def _ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
         batch, body = self.signed(seat, questions, mandates)
         value = await self._send(seat, "questions", body)
-        return self.read(seat, batch, questions, value)
+        try:
+            found = self.read(seat, batch, questions, value)
+        except Refused as error:
+            if error.code != "bad-head":
+                raise
+            await self._chain.look_again()
+            found = self.read(await self._chain.seat(seat.number), batch, questions, value)
+        await seat_knowing(self._chain, seat, "evidence", [each.answer for each in found.answers])
+        return found
+
+    async def _follow(self) -> None:
+        """Signs from now on with the request key that the chain has for this seat."""
+        if isinstance(self._keys, SeatKeys):
+            self._keys.follow(await self._chain.seat(self._number))
+
+    async def _checked(self, value: Any, seat: SeatView) -> SignedHead:
+        """A head, once it is known to be the seat's: by the newest block, if its keys have changed just now."""
+        try:
+            return self._head(value, seat)
+        except Refused:
+            await self._chain.look_again()
+            return self._head(value, await self._chain.seat(seat.number))
+
+    @property
+    def _key(self) -> SigningKey:
+        return self._keys.request if isinstance(self._keys, SeatKeys) else self._keys
 
     def signed(
         self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str], *, ttl: int = 60
@@ -214,7 +245,7 @@ class GatewayClient:
         except Invalid:
             raise _not_as_specified(seat) from None
         signer = head.signer(self._chain.domain("CaseLedger"))
-        if head.seat != seat.number or signer != seat.signer:
+        if head.seat != seat.number or not seat.signed_by(signer, int(time.time())):
             raise Refused(
                 "日志头不是该席位签署的", detail_en=f"seat {seat.number} did not sign this log head", code="bad-head"
             )

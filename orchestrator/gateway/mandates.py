@@ -17,7 +17,7 @@ from orchestrator.gateway.gate import Presented, Reason
 from orchestrator.gateway.store import StoredMandate
 from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import MAX_MANDATE, Mandate, case_id
-from orchestrator.protocol.ports import BindingView, ChainView, SeatView
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView, seat_knowing
 from orchestrator.protocol.wire import is_int, seat_number
 
 _MOST_KEPT: Final = 1024
@@ -94,7 +94,14 @@ class MandateReader:
         tokens = {jws_hash(jws): jws for jws in presented if jws.isascii()}
         numbers = {mandate_hash: _binding_number(jws) for mandate_hash, jws in tokens.items()}
         bindings = await _bindings({number for number in numbers.values() if number is not None}, chain)
-        identities = {number: await chain.seat(number) for number in {b.identity for b in bindings.values()}}
+        by_identity: dict[int, list[str]] = {binding.identity: [] for binding in bindings.values()}
+        for mandate_hash, number in numbers.items():
+            if number in bindings:
+                by_identity[bindings[number].identity].append(tokens[mandate_hash])
+        identities = {
+            number: await seat_knowing(chain, await chain.seat(number), "identity", theirs)
+            for number, theirs in by_identity.items()
+        }
         verdicts: dict[str, Presented | Reason] = {}
         for position, (mandate_hash, jws) in enumerate(tokens.items()):
             number = numbers[mandate_hash]

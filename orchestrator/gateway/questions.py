@@ -32,7 +32,7 @@ from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.store import StoredAnswer
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.ports import ChainView, SeatView
+from orchestrator.protocol.ports import ChainView, SeatView, seat_knowing
 from orchestrator.protocol.question import Question, QuestionBatch, read_batch
 from orchestrator.protocol.sheet import Status
 from orchestrator.protocol.wire import faulty
@@ -155,8 +155,9 @@ async def _read(body: BatchBody, seat: Seat, chain: ChainView, now: int) -> tupl
     """Asker and questions of a batch; the batch as a whole is refused here. That it comes once is for the log to see."""
     if len(body.mandates) > MAX_MANDATES:
         raise _too_many(MAX_MANDATES)
-    asker = await asker_of(body.batch, seat, chain)
-    batch = read_batch(body.batch, body.questions, audience=seat.number, now=now, jwk=asker.keyset.key("request"))
+    asker = await seat_knowing(chain, await asker_of(body.batch, seat, chain), "request", [body.batch])
+    key = asker.key_of("request", body.batch)
+    batch = read_batch(body.batch, body.questions, audience=seat.number, now=now, jwk=key)
     if len(batch.questions) > MAX_QUESTIONS:
         raise _too_many(MAX_QUESTIONS)
     return asker, batch

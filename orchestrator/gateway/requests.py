@@ -15,7 +15,7 @@ from orchestrator.domain.canonical import canonical, to_hex
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.suite import hash_of
 from orchestrator.gateway.seat import Seat
-from orchestrator.protocol.ports import ChainView, SeatView
+from orchestrator.protocol.ports import ChainView, SeatView, seat_knowing
 from orchestrator.protocol.question import issuer_of, read_request
 
 
@@ -57,9 +57,9 @@ async def read_signed(
     Raises Refused: `unknown-asker`, `asker-suspended`, `replayed`, and as `read_request`.
     """
     asker = await asker_of(request.request, seat, chain)
-    payload = read_request(
-        request.request, kind, audience=seat.number, now=int(time.time()), jwk=asker.keyset.key("request")
-    )
+    asker = await seat_knowing(chain, asker, "request", [request.request])
+    key = asker.key_of("request", request.request)
+    payload = read_request(request.request, kind, audience=seat.number, now=int(time.time()), jwk=key)
     require_active(asker)
     if isinstance(request, SignedBody) and payload.get("body") != _hash(request.body):
         raise Refused("请求体与签名不符", detail_en="the body is not the one that was signed", code="bad-signature")

@@ -7,6 +7,7 @@ content-addressed. Routers get their seat by `CurrentSeat` (from the path's firs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,7 +18,7 @@ from fastapi import Depends, Request
 
 from orchestrator.domain.canonical import from_hex, to_hex
 from orchestrator.domain.catalogue import owner_of, parse_document
-from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.errors import Invalid, Refused, Unavailable
 from orchestrator.domain.scenario import Scenario
 from orchestrator.gateway.adapter import Adapter, read_adapters
 from orchestrator.gateway.lookindex import LookIndex
@@ -140,12 +141,16 @@ class Seat:
         await self.records.close()
 
 
-def current_seat(request: Request, department: str) -> Seat:
-    """The seat that a path names. Raises Refused (code `unknown-seat`) when this gateway does not hold it."""
+async def current_seat(request: Request, department: str) -> Seat:
+    """The seat that a path names, with the keys that the chain has for it now. Raises Refused (code `unknown-seat`) when this
+    gateway does not hold it."""
     seats: Mapping[str, Seat] = request.app.state.seats
     if department not in seats:
         raise Refused("本网关没有该部门", detail_en="this gateway does not seat that department", code="unknown-seat")
-    return seats[department]
+    seat = seats[department]
+    with suppress(Unavailable):  # while no node answers, the keys stay as they are: not everything here needs the chain
+        seat.keys.follow(await current_chain(request).seat(seat.number))
+    return seat
 
 
 def current_chain(request: Request) -> ChainView:

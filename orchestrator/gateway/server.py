@@ -59,7 +59,7 @@ ROUTERS: Final = (
 def create_app(seats: Sequence[Seat], chain: ChainView) -> FastAPI:
     """The application over opened or unopened seats: it opens them when it starts and closes them when it ends."""
 
-    clients = {seat.id: GatewayClient(seat.number, seat.keys.request, chain) for seat in seats}
+    clients = {seat.id: GatewayClient(seat.number, seat.keys, chain) for seat in seats}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -88,8 +88,8 @@ def create_app(seats: Sequence[Seat], chain: ChainView) -> FastAPI:
 
     @app.get("/{department}/keyset")
     async def keyset(seat: CurrentSeat) -> Response:
-        """The seat's keyset document, as its hash stands on chain."""
-        return Response(seat.keyset.document(), media_type="application/json")
+        """The seat's keyset document, as its hash stands on chain now."""
+        return Response((await chain.seat(seat.number)).keyset.document(), media_type="application/json")
 
     for router in ROUTERS:
         app.include_router(router)

@@ -25,7 +25,7 @@ from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.gateway.withdrawn import bar_withdrawn
 from orchestrator.protocol.countersign import check_officers, read_officers
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.protocol.ports import BindingView, ChainView, SeatView
+from orchestrator.protocol.ports import BindingView, ChainView, SeatView, seat_knowing
 from orchestrator.protocol.sheet import Status
 from orchestrator.protocol.verdict import (
     AnswerRef,
@@ -173,8 +173,9 @@ async def verdicts_of(
     found: dict[int, tuple[Verdict, str]] = {}
     hashes = tuple(jws_hash(jws) for jws in mandates)
     for number in binding.approvers:
-        approver = await chain.seat(number)
-        for jws in tokens:
+        theirs = [jws for jws in tokens if _says_to_be_by(jws, number)]
+        approver = await seat_knowing(chain, await chain.seat(number), "evidence", theirs)
+        for jws in theirs:
             try:
                 verdict = read_verdict(jws, approver.key_of("evidence", jws))
             except (Refused, Invalid):  # another seat's, or none at all
@@ -480,3 +481,11 @@ def _contested() -> Refused:
 
 def _refusal(case: str, error: LianbanError) -> dict[str, Any]:
     return {"case": case, "code": error.code, "detail": error.detail, "detail_en": error.detail_en, "items": []}
+
+
+def _says_to_be_by(jws: str, seat: int) -> bool:
+    """Whether a token says that it is by a seat, unverified."""
+    try:
+        return bool(peek_jws(jws)[1].get("iss") == seat_ref(seat))
+    except Refused:
+        return False

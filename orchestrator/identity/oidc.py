@@ -22,7 +22,7 @@ from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.domain.suite import SIGNING_ALG, hash_of, mac
 from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.jose import SigningKey, peek_jws, sign_jws, verify_jws
-from orchestrator.protocol.ports import ChainView
+from orchestrator.protocol.ports import ChainView, seat_knowing
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_TYP: Final = "client-authentication+jwt"
@@ -138,10 +138,10 @@ async def authenticate_client(
         client = clients.get(str(claimed.get("iss")))
         if client is None:
             raise _bad_client("unknown client")
-        seat = await chain.seat(client.seat)
+        seat = await seat_knowing(chain, await chain.seat(client.seat), "request", [assertion])
         if not seat.active or seat.keyset.id != client.id:
             raise _bad_client("the client's seat is not active")
-        payload = verify_jws(assertion, typ=ASSERTION_TYP, jwk=seat.keyset.key("request"), limit=8192)
+        payload = verify_jws(assertion, typ=ASSERTION_TYP, jwk=seat.key_of("request", assertion), limit=8192)
     except Refused:
         raise _bad_client("the assertion is not signed by the request key of the client's seat") from None
     issued, expires, jti = payload.get("iat"), payload.get("exp"), payload.get("jti")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import orjson
 from orchestrator.domain.calendar import Calendar
 from orchestrator.domain.canonical import b64, canonical, to_hex
 from orchestrator.domain.catalogue import Catalogue
-from orchestrator.domain.errors import Invalid, Refused
+from orchestrator.domain.errors import Invalid, Refused, Unavailable
 from orchestrator.domain.scenario import Scenario
 from orchestrator.domain.suite import HASH_WORD, hash_of, mac
 from orchestrator.identity.face import FaceCheck
@@ -27,6 +28,7 @@ from orchestrator.identity.notice import NoticeLine, Words, notice
 from orchestrator.identity.oidc import Client, pairwise_subject
 from orchestrator.identity.store import IdentityStore
 from orchestrator.protocol.jose import SigningKey
+from orchestrator.protocol.keyset import SeatKeys
 from orchestrator.protocol.ports import BindingView, ChainView, Heads
 
 MAX_SCENARIOS: Final = 256
@@ -64,7 +66,7 @@ class IdentitySeat:
     issuer: str
     """The web origin, without a slash at the end: the `iss` of id tokens."""
     number: int
-    key: SigningKey
+    keys: SeatKeys
     store: IdentityStore
     chain: ChainView
     clients: Mapping[str, Client]
@@ -82,6 +84,16 @@ class IdentitySeat:
     signed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something was signed that may have to be delivered."""
     _scenarios: dict[tuple[str, str], Scenario] = field(default_factory=dict)
+
+    @property
+    def key(self) -> SigningKey:
+        """The identity key in force, as far as this process has followed."""
+        return self.keys.identity
+
+    async def follow(self) -> None:
+        """Signs from now on with the key that the chain has for the seat; while no node answers, as before."""
+        with suppress(Unavailable):
+            self.keys.follow(await self.chain.seat(self.number))
 
     async def put_definition(self, version: str, definition: Any, texts: Any) -> None:
         """Keeps a definition and its texts for later flows.
@@ -172,7 +184,7 @@ async def open_identity_seat(
     *,
     issuer: str,
     number: int,
-    key: SigningKey,
+    keys: SeatKeys,
     store: IdentityStore,
     chain: ChainView,
     clients: Mapping[str, Client],
@@ -187,7 +199,7 @@ async def open_identity_seat(
     return IdentitySeat(
         issuer=issuer,
         number=number,
-        key=key,
+        keys=keys,
         store=store,
         chain=chain,
         clients=clients,

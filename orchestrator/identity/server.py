@@ -6,7 +6,7 @@ posts. Pages set no script, load nothing from elsewhere and are never cached.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -55,6 +55,11 @@ def create_app(seat: IdentitySeat, gateways: httpx.AsyncClient) -> FastAPI:
 
 
 def _client_routes(app: FastAPI, seat: IdentitySeat) -> None:
+    @app.middleware("http")
+    async def with_keys_in_force(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        await seat.follow()
+        return await answer(request)
+
     @app.exception_handler(OAuthError)
     async def oauth_error(_request: Request, error: OAuthError) -> Response:
         return _oauth_error(error)

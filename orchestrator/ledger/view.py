@@ -30,6 +30,8 @@ _log = structlog.get_logger(__name__)
 
 SUCCESSION = 3
 """`Origin` of the contracts: another department takes over the seat."""
+LOOK_AGAIN = 0.2
+"""Seconds."""
 CONTRACTS = {"Consortium": "consortium", "Catalog": "catalog", "CaseLedger": "ledger"}
 
 
@@ -161,6 +163,13 @@ class LedgerView:
         scenario, texts, revision, publisher = abi.result("versionOf", data)[0]
         return scenario, texts, revision, publisher
 
+    async def look_again(self) -> None:
+        """Reads up to the newest block, `LOOK_AGAIN` seconds after the last time at the earliest: who makes us look by showing an
+        unknown key makes no more of it than that."""
+        await asyncio.sleep(max(0.0, self._state.read_at + LOOK_AGAIN - time.monotonic()))
+        if time.monotonic() - self._state.read_at >= LOOK_AGAIN:
+            await self._fresh(force=True)
+
     async def refresh(self) -> None:
         """Reads up to the newest block now."""
         await self._fresh(force=True)
@@ -262,7 +271,7 @@ class LedgerView:
             fits = False
         if fits:
             until = state.faulty.pop(number, at)
-            past = (*before.past, PastKeyset(keyset=before.keyset, until=until)) if before else ()
+            past = (*before.past, PastKeyset(keyset=before.keyset, until=until, signer=before.signer)) if before else ()
             state.seats[number] = SeatView(number=number, keyset=keyset, signer=signer, active=True, past=past)
         else:
             _log.error("faulty-keyset", seat=number, block=log.block)

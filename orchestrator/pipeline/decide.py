@@ -17,6 +17,7 @@ from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.withdrawals import take_withdrawals
 from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.ports import seat_knowing
 from orchestrator.protocol.verdict import Verdict, combine, read_verdict
 from orchestrator.store import batches, cases, contests, evidence, standing
 from orchestrator.store.cases import CaseRow, Move
@@ -142,6 +143,7 @@ async def _verdicts(
     try:
         seat = await context.view.seat(number)
         answer = await context.gateways.verdicts(seat, [files[case.id] for case in claimed])
+        seat = await seat_knowing(context.view, seat, "evidence", [entry["verdict"] for entry in answer["verdicts"]])
         for entry in answer["verdicts"]:
             verdict = read_verdict(entry["verdict"], seat.key_of("evidence", entry["verdict"]))
             found[entry["case"]][number] = (verdict, entry["verdict"])

@@ -48,6 +48,7 @@ async def _ask_seat(context: Context, number: int, rows: Sequence[QuestionRow], 
     try:
         seat = await context.view.seat(number)
         result = await context.gateways.ask(seat, questions, chained)
+        seat = await context.view.seat(number)  # its keys may have changed while it answered
         answers = [_answer_row(envelope, seat.key_of("evidence", envelope.answer)) for envelope in result.answers]
     except LianbanError as error:
         log.warning("department-did-not-answer", seat=number, questions=len(rows), code=error.code)

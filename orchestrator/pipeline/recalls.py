@@ -18,6 +18,7 @@ from orchestrator.domain.errors import LianbanError
 from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.telling import tell
 from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.ports import seat_knowing
 from orchestrator.protocol.recall import Recall, read_recall
 from orchestrator.protocol.wire import seat_ref
 from orchestrator.store import batches, cases, evidence, standing
@@ -45,6 +46,7 @@ async def _recalls(context: Context, number: int) -> int:
     try:
         seat = await context.view.seat(number)
         found = await context.gateways.send(seat, "recalls", "recalls", {"since": since})
+        seat = await seat_knowing(context.view, seat, "evidence", found["recalls"])
         for jws in found["recalls"]:
             recall = read_recall(jws, seat.key_of("evidence", jws))
             if recall.iss != seat_ref(number):

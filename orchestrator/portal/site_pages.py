@@ -109,7 +109,7 @@ async def verify(request: Request, state: Current, who: Visitor, case: str = "")
 
 def _evidence_keys(seat: SeatView) -> list[dict[str, Any]]:
     """A seat's evidence keys of all times, each with the second until which what it signed counts; None: still in force."""
-    held = [(seat.keyset, None), *((past.keyset, past.until) for past in reversed(seat.past))]
+    held = [(seat.keyset, None), *((past.keyset, past.counts_until) for past in reversed(seat.past))]
     return [{**keyset.key("evidence"), "until": until} for keyset, until in held]
 
 

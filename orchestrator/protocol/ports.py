@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from orchestrator.protocol.jose import kid_of, peek_jws
 from orchestrator.protocol.keyset import Keyset
 from orchestrator.protocol.querylog import Head
 from orchestrator.protocol.sheet import Domain
-from orchestrator.protocol.wire import is_int
+from orchestrator.protocol.wire import CLOCK_SKEW, is_int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,13 @@ class PastKeyset:
     keyset: Keyset
     until: int
     """When the rotation's block was made, seconds since 1970 (UTC)."""
+    signer: str = ""
+    """The chain key's address, EIP-55."""
+
+    @property
+    def counts_until(self) -> int:
+        """The last `iat` at which its keys count: clocks differ, and a process learns of a block a moment after it."""
+        return self.until + CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,8 @@ class SeatView:
         of the token's day. A rotation ends what the replaced key signs, not what it signed.
 
         Who holds the old key can still date back: a seat whose key was stolen is suspended, not only rotated. Raises
-        Refused("bad-signature") when the seat never had that key for `use_for`, or had replaced it before `iat`; Invalid
+        Refused("bad-signature") when the seat never had that key for `use_for`, or had replaced it before
+        `iat` (`PastKeyset.counts_until`); Invalid
         when the seat has no key for `use_for`.
         """
         kid, current = kid_of(token), self.keyset.key(use_for)
@@ -54,10 +62,23 @@ class SeatView:
             for jwk in past.keyset.keys:
                 if (jwk["use_for"], jwk["kid"]) == (use_for, kid):
                     issued = peek_jws(token)[1].get("iat")
-                    if is_int(issued) and issued <= past.until:
+                    if is_int(issued) and issued <= past.counts_until:
                         return jwk
                     raise _not_in_force("the key was replaced before the token was signed")
         raise _not_in_force("the seat never had this key")
+
+    def knows(self, use_for: str, token: str) -> bool:
+        """Whether the key that `token` names is or was one of this seat's; what is no token names none that could be missing."""
+        try:
+            kid = kid_of(token)
+        except Refused:
+            return True
+        keysets = (self.keyset, *(past.keyset for past in self.past))
+        return any((jwk["use_for"], jwk["kid"]) == (use_for, kid) for keyset in keysets for jwk in keyset.keys)
+
+    def signed_by(self, address: str, now: int) -> bool:
+        """Whether an address is the seat's chain key at `now`, or was it a moment ago."""
+        return address == self.signer or any(address == past.signer and now <= past.counts_until for past in self.past)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +159,10 @@ class ChainView(Protocol):
         """The seat of a department. Raises Invalid when it has none."""
         ...
 
+    async def look_again(self) -> None:
+        """Reads up to the newest block, unless that was done a moment ago."""
+        ...
+
     async def binding(self, number: int) -> BindingView:
         """A binding. Raises Invalid when there is none."""
         ...
@@ -161,6 +186,14 @@ class Heads(Protocol):
     async def anchored(self, seat: int) -> Head | None:
         """A seat's newest anchored log head; None while it has none. Raises Unavailable and Diverged."""
         ...
+
+
+async def seat_knowing(chain: ChainView, seat: SeatView, use_for: str, tokens: Iterable[str]) -> SeatView:
+    """The seat, seen anew when it does not know the key of one of these tokens: its keys may have changed just now."""
+    if all(seat.knows(use_for, token) for token in tokens):
+        return seat
+    await chain.look_again()
+    return await chain.seat(seat.number)
 
 
 def _not_in_force(detail_en: str) -> Refused:

@@ -49,6 +49,9 @@ class MemoryChain:
                 return seat
         raise Invalid(field="seat", detail="没有这个席位", detail_en="no such seat", code="unknown-seat")
 
+    async def look_again(self) -> None:
+        pass
+
     async def binding(self, number: int) -> BindingView:
         if number not in self._bindings:
             raise Invalid(field="binding", detail="没有这个落地", detail_en="no such binding", code="unknown-binding")
@@ -67,7 +70,7 @@ class MemoryChain:
         """Adds a seat, or rotates its keys and endpoint, now or `at` (seconds since 1970)."""
         before = self._seats.get(keyset.seat)
         until = int(time.time()) if at is None else at
-        past = (*before.past, PastKeyset(keyset=before.keyset, until=until)) if before else ()
+        past = (*before.past, PastKeyset(keyset=before.keyset, until=until, signer=before.signer)) if before else ()
         view = SeatView(number=keyset.seat, keyset=keyset, signer=keys.chain.address, active=True, past=past)
         self._seats[keyset.seat] = view
         return view

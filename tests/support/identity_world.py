@@ -152,7 +152,7 @@ async def running(
         seat = await open_identity_seat(
             issuer=issuer,
             number=IDENTITY,
-            key=KEYS[IDENTITY].identity,
+            keys=KEYS[IDENTITY],
             store=store,
             chain=chain,
             clients={operator: Client(id=operator, seat=OPERATOR, redirect_uris=(REDIRECT,))},
@@ -168,7 +168,7 @@ async def running(
             seat=IDENTITY,
             client=operator,
             redirect_uri=REDIRECT,
-            key=KEYS[OPERATOR].request,
+            keys=KEYS[OPERATOR],
             chain=chain,
         )
         server = uvicorn.Server(uvicorn.Config(create_app(seat, http), log_level="error", lifespan="off"))

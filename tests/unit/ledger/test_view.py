@@ -129,6 +129,7 @@ async def test_seat__suspended_and_reinstated__seen_at_once(chain: OnChain) -> N
 
 async def test_seat__rotated__new_keys_and_signer(chain: OnChain) -> None:
     keys, before = generate_seat_keys(), chain.consortium.seat(NATURAL).keyset
+    signer = chain.consortium.keys[NATURAL].chain.address
     keyset = renewed(chain.consortium.seat(NATURAL).keyset, keys)
     since = await announce(chain, NATURAL, keyset.document(), keys, change=1, blocks=9)
     seat = await chain.view.seat(NATURAL)
@@ -138,7 +139,7 @@ async def test_seat__rotated__new_keys_and_signer(chain: OnChain) -> None:
     seat = await chain.view.seat(NATURAL)
     assert (seat.keyset, seat.signer, seat.active) == (keyset, keys.chain.address, True)
     # What it held before, until the announced block; whoever reads everything anew sees the same.
-    assert seat.past == (PastKeyset(keyset=before, until=time_of(chain, since)),)
+    assert seat.past == (PastKeyset(keyset=before, until=time_of(chain, since), signer=signer),)
     async with Rpc(chain.node_url) as rpc:
         assert await LedgerView(rpc, chain.deployment).seat(NATURAL) == seat
 
@@ -168,7 +169,7 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
         await rotate(chain, MARKET, mine.document(), keys, change=change)
         assert (await chain.view.seat(MARKET)).active
         # Its keys ended with the first document that was none.
-        assert (await chain.view.seat(MARKET)).past == (PastKeyset(keyset=mine, until=since),)
+        assert (await chain.view.seat(MARKET)).past == (PastKeyset(keyset=mine, until=since, signer=keys.chain.address),)
 
 
 @pytest.mark.parametrize("who", ["seat", "council"])
