@@ -216,25 +216,35 @@ async def _waiting(client: OfficerClient, case: str) -> dict[str, Any]:
 
 @app.command()
 def revoke(case: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
-    """撤销已准予的办件 · order the revocation of an approval."""
-    typer.echo(json.dumps(_at_desk(key, certificate, passphrase, lambda client, _view: client.revoke(case, reason))))
+    """撤销已准予或效力中止的办件 · order the revocation of an approval, suspended or not."""
+    _say(_at_desk(key, certificate, passphrase, lambda client, _view: client.revoke(case, reason)))
 
 
 @app.command()
 def reviews(key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
     """待复核:所依据的应答被召回的决定 · decisions that rest on an answer which its department took back."""
     rows = _at_desk(key, certificate, passphrase, lambda client, _view: client.reviews())
-    table = Table("办件 case", "状态 status", "召回席位 recalled by", "原因 reason", "自 since")
+    table = Table(
+        "办件 case", "状态 status", "召回席位 recalled by", "原因 reason", "待第二人 awaits a second", "自 since"
+    )
     for row in rows:
-        table.add_row(row["case"], Status(row["status"]).name.lower(), row["seat"], row["reason"], row["since"][:16])
+        awaits = "{officer}: {act}".format_map(row["awaits"]) if row["awaits"] else ""
+        status = Status(row["status"]).name.lower()
+        table.add_row(row["case"], status, row["seat"], row["reason"], awaits, row["since"][:16])
     Console().print(table)
 
 
 @app.command()
 def uphold(case: str, reason: str, key: KeyFile, certificate: CertificateFile, passphrase: Passphrase) -> None:
-    """复核后维持原决定,写明理由 · let a decision stand after a recall, with a reason; `revoke` undoes it."""
-    done = _at_desk(key, certificate, passphrase, lambda client, _view: client.uphold(case, reason))
+    """复核后维持原决定,写明理由;效力中止的随之恢复 · let a decision stand after a recall; a suspended one counts again."""
+    _say(_at_desk(key, certificate, passphrase, lambda client, _view: client.uphold(case, reason)))
+
+
+def _say(done: dict[str, Any]) -> None:
+    """What came of it, and that a second officer has to do the same where the scenario wants two."""
     typer.echo(json.dumps(done, ensure_ascii=False))
+    if done["awaits_second"]:
+        typer.echo("须由另一名经办人同样办理 · another officer has to do the same")
 
 
 @app.command("replay")

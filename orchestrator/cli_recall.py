@@ -32,9 +32,14 @@ WHAT_FOLLOWS = {
     Status.REFUSED: Words("不予:审批部门复核,告知申请人", "refused: the approvers look again, the applicant is told"),
     Status.WITHDRAWN: Words("已撤回:无", "withdrawn: nothing"),
     Status.REVOKED: Words("已撤销:无", "revoked: nothing"),
-    Status.SUSPENDED: Words("已暂停:等待复核", "suspended: waits for its review"),
+    Status.SUSPENDED: Words("效力已中止:复核一并处理", "suspended: looked at again with the rest"),
 }
 """What a recall leads to, by the case's status on chain."""
+SUSPENDS = Words(
+    "已准予:证照将中止效力,审批部门复核,告知持证人",
+    "approved: would be suspended, the approvers look again, the holder is told",
+)
+"""What it leads to where the scenario says that the recall suspends (`on_recall`)."""
 
 
 @app.command()
@@ -88,14 +93,24 @@ def recall_answers(
 def _show(reached: list[Reached]) -> None:
     console, table = Console(highlight=False), Table("办件 case", "核验项 item", "第几次 attempt", "后果 what follows")
     for each in reached:
-        table.add_row(each.case, each.item, str(each.answer.attempt), "\n".join(WHAT_FOLLOWS[each.status]))
+        table.add_row(each.case, each.item, str(each.answer.attempt), "\n".join(_what_follows(each)))
     console.print(table)
     cases = {each.case: each.status for each in reached}
-    decided = sum(status in (Status.APPROVED, Status.REFUSED) for status in cases.values())
+    decided = sum(status in (Status.APPROVED, Status.REFUSED, Status.SUSPENDED) for status in cases.values())
+    suspended = len({each.case for each in reached if _suspends(each)})
     console.print(
-        f"涉及 {len(reached)} 项应答、{len(cases)} 件办件,其中已决定 {decided} 件"
-        f" · {len(reached)} answers, {len(cases)} cases, {decided} of them decided"
+        f"涉及 {len(reached)} 项应答、{len(cases)} 件办件,其中已决定 {decided} 件,证照将中止效力 {suspended} 件"
+        f" · {len(reached)} answers, {len(cases)} cases, {decided} of them decided, would be suspended: {suspended}",
+        soft_wrap=True,
     )
+
+
+def _suspends(each: Reached) -> bool:
+    return each.suspends and each.status is Status.APPROVED
+
+
+def _what_follows(each: Reached) -> Words:
+    return SUSPENDS if _suspends(each) else WHAT_FOLLOWS[each.status]
 
 
 async def _at(department: str, action: Callable[[Seat, LedgerView], Awaitable[None]]) -> None:

@@ -24,9 +24,10 @@ from orchestrator.domain.errors import Refused
 from orchestrator.domain.plan import handled_by
 from orchestrator.domain.scenario import Scenario
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.store import applications, batches, cases, contests, evidence
+from orchestrator.store import applications, batches, cases, contests, evidence, standing
 from orchestrator.store.cases import CaseRow
 from orchestrator.store.evidence import QuestionRow
+from orchestrator.store.standing import Paper, Papers
 
 router = APIRouter(prefix="/api/v1")
 
@@ -42,6 +43,8 @@ STATUS_NAMES = {
 }
 
 SSE_POLL = 0.5
+RECEIPT_KINDS = ("mandate", "credential", "recall", "upholding", "revocation")
+"""Entries of the dossier whose paths a receipt has."""
 
 
 @router.get("/me")
@@ -78,6 +81,7 @@ async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, 
         materials = (await evidence.materials(connection, [case]))[case]
         transitions = (await batches.transitions(connection, [case]))[case]
         mandates = (await cases.mandates(connection, [case]))[case]
+        papers = (await standing.papers(connection, [case]))[case]
     departments = {seat.number: seat.keyset.id for seat in await state.context.view.seats()}
     binding = await state.context.view.binding(row.binding)
     until = await deadlines(state, [row])
@@ -104,6 +108,7 @@ async def show_case(case: str, state: Current, principal: Anybody) -> dict[str, 
             }
             for each in transitions
         ],
+        "recalls": [_recalled(each, papers, departments) for each in papers.of("recall")],
         "error": row.error,
     }
 
@@ -151,7 +156,7 @@ async def receipt(case: str, state: Current, principal: Anybody) -> dict[str, An
     """The case's receipt: that it was applied for, what became of it, and which credential it ended in, as `lianban verify`
     proves it against any node (docs/credentials.md)."""
     whole = await dossier(case, state, principal)
-    leaves = [each for each in whole["leaves"] if each["value"][0] in ("mandate", "credential", "revocation")]
+    leaves = [each for each in whole["leaves"] if each["value"][0] in RECEIPT_KINDS]
     return {"format": RECEIPT, **{name: whole[name] for name in ("case", "chain", "steps")}, "leaves": leaves}
 
 
@@ -179,7 +184,7 @@ async def credential(case: str, state: Current, principal: Applicant) -> dict[st
     row, _ = await visible(state, case, principal)
     async with state.context.pool.connection() as connection:
         found = (await evidence.credentials(connection, [case])).get(case)
-    if found is None or row.status not in (Status.APPROVED, Status.REVOKED):
+    if found is None or row.status not in (Status.APPROVED, Status.SUSPENDED, Status.REVOKED):
         raise Refused(
             "尚无电子证照",
             detail_en="there is no credential: it counts once the chain says approved",
@@ -191,19 +196,23 @@ async def credential(case: str, state: Current, principal: Applicant) -> dict[st
 
 @router.get("/cases/{case}/documents")
 async def documents(case: str, state: Current, principal: Anybody) -> dict[str, Any]:
-    """What the dossier's leaves are the hashes of, as far as it is not sealed: mandates, answers, verdicts, contests and replies."""
+    """What the dossier's leaves are the hashes of, as far as it is not sealed: mandates, answers, verdicts, contests and
+    replies, and what came after the decision: recalls and upholdings."""
     await visible(state, case, principal)
     async with state.context.pool.connection() as connection:
         mandates = (await cases.mandates(connection, [case]))[case]
         verdicts = (await evidence.verdicts(connection, [case]))[case]
         answers = await evidence.answers_under(connection, case)
         contested = (await contests.of_cases(connection, [case]))[case]
+        papers = (await standing.papers(connection, [case]))[case]
     return {
         "mandates": mandates,
         "verdicts": [each["jws"] for each in verdicts],
         "answers": answers,
         "contests": [each.jws for each in contested],
         "replies": [each.reply for each in contested if each.reply is not None],
+        "recalls": [each.jws for each in papers.of("recall")],
+        "upholdings": [each.jws for each in papers.of("upholding")],
     }
 
 
@@ -283,6 +292,19 @@ def _head(row: CaseRow, scenario: Scenario, until: dict[str, Any]) -> dict[str, 
         "deadline": until,
         "submitted_at": row.submitted_at,
         "settled_at": row.settled_at,
+    }
+
+
+def _recalled(paper: Paper, papers: Papers, departments: dict[int, str]) -> dict[str, Any]:
+    """What a department took back of what the decision rests on, and which approvers let the decision stand all the same."""
+    return {
+        "recall": paper.hash,
+        "seat": paper.seat,
+        "department": departments[paper.seat],
+        "reason": paper.said["reason"],
+        "suspends": paper.suspends,
+        "at": paper.at,
+        "upheld_by": [departments[seat] for seat in papers.upheld_by(paper.hash)],
     }
 
 

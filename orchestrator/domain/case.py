@@ -31,6 +31,11 @@ class Status(IntEnum):
         """Whether nothing can follow."""
         return not MOVES[self]
 
+    @property
+    def decided(self) -> bool:
+        """Whether the applicant can change nothing any more: there is an outcome, final or not."""
+        return self.final or self in (Status.APPROVED, Status.SUSPENDED)
+
 
 MOVES: Final = MappingProxyType(
     {

@@ -49,6 +49,9 @@ class Reached:
     operator: int
     approvers: tuple[int, ...]
     status: Status
+    suspends: bool
+    """Whether the scenario says that such a recall suspends an approval that rests on the answer. Of a question's answers it is
+    the newest one that a decision rests on."""
 
 
 async def answers_to(question: str, attempt: int | None, seat: Seat) -> list[Row]:
@@ -91,9 +94,16 @@ async def _answers(seat: Seat, questions: Sequence[bytes], attempt: int | None) 
 
 
 async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Reached]:
-    """The cases that answers were given for, with what the chain says of them."""
+    """The cases that answers were given for, with what the chain says of them, and what the scenario."""
     found = []
-    for row in answers:
+    rows = list(answers)
+    newest = {}
+    for row in await seat.store.rows(
+        "select question, max(attempt) as attempt from answer where question = any(%s) group by question",
+        [[_bytes(row["question"]) for row in rows]],
+    ):
+        newest[_bytes(row["question"])] = row["attempt"]
+    for row in rows:
         envelope = AnswerEnvelope.parse(orjson.loads(_bytes(row["envelope"])))
         payload = peek_jws(envelope.answer)[1]
         if payload["result"] != "answered":
@@ -101,6 +111,8 @@ async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Re
         binding = await chain.binding(int(str(row["binding"])))
         case = await _case(str(payload["mandate"]), seat)
         status, _, _ = await chain.status_of(case)
+        scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
+        last = payload["purpose"] == "decide" and newest[_bytes(row["question"])] == row["attempt"]
         found.append(
             Reached(
                 answer=AnswerRef(question=envelope.question, attempt=envelope.attempt, hash=jws_hash(envelope.answer)),
@@ -111,6 +123,7 @@ async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Re
                 operator=binding.operator,
                 approvers=binding.approvers,
                 status=status,
+                suspends=last and scenario is not None and scenario.item(payload["item"]).on_recall == "suspend",
             )
         )
     return found

@@ -60,12 +60,12 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
         can_contest=bool(listed["contestable"]),
         anew=query_of(check_answers(scenario, row.situation).values) if status is Status.REFUSED and corrected else "",
         moving=row.stage not in ("waiting", "done"),
-        open=not status.final and status is not Status.APPROVED,
+        open=not status.decided,
         asked=[{**each, "name": _evidence_name(str(each["type"]))} for each in shown["evidence"]],
         seats=await seat_names(state),
         settled=any(each["settled_at"] is not None for each in shown["transitions"]),
         submitted=[scenario.material(name).name for name in shown["materials_submitted"]],
-        credential=status in (Status.APPROVED, Status.REVOKED),
+        credential=status in (Status.APPROVED, Status.SUSPENDED, Status.REVOKED),
         labels=credential_labels(scenario),
         delivery=row.delivery["x"],
         form=row.form["hash"] if row.form else "",
@@ -78,7 +78,7 @@ async def show(case: str, request: Request, state: Current, who: Applicant) -> R
 async def supplement(case: str, request: Request, state: Current, who: Applicant) -> Response:
     """The form once more with what is wanted, and other answers if the situation is another one now."""
     row, scenario = await api_cases.visible(state, case, who)
-    if Status(row.status).final or row.status == Status.APPROVED:
+    if Status(row.status).decided:
         raise Refused("办件已办结,不能补正", detail_en="the case is closed", code="case-closed")
     binding = await state.context.view.binding(row.binding)
     fields = request.query_params.multi_items()

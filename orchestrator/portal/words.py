@@ -40,6 +40,11 @@ STAGES: Final = {
 WAITING_FOR: Final = {
     Status.ACCEPTED: words("审批人员正在人工审查，无需您操作。", "An officer is looking at it. You need do nothing."),
     Status.RETURNED: words("请按下面的说明补正。", "Please bring what is listed below."),
+    Status.SUSPENDED: words(
+        "审批部门正在复核，期间证照不作数；结果会在此告知，无需您操作。",
+        "The approvers are looking at it again; meanwhile the credential does not count. You will be told here and need do "
+        "nothing.",
+    ),
 }
 
 MEND: Final = words(
@@ -87,6 +92,13 @@ EVENTS: Final = {
         "部门逾期未答复异议，由审批人员审查", "no reply to the contest in time; an officer looks at it"
     ),
     "contest-refused": words("部门系统未接收异议", "the department's system did not accept the contest"),
+    "suspending": words(
+        "按场景规定，证照效力将中止，直至复核完毕", "the credential is to be suspended until that is done"
+    ),
+    "not-suspended": words(
+        "未中止效力：复核已完毕，或该证照不依据被收回的应答",
+        "not suspended: it was upheld already, or does not rest on that answer",
+    ),
     "upheld": words("审批部门复核后维持原决定", "an approver has looked again and lets the decision stand"),
     "revocation-ordered": words("审批部门已决定撤销", "the department has ordered the revocation"),
     "sealed": words("结果已签批，案卷已封存", "the outcome is signed, the dossier closed"),
@@ -154,6 +166,8 @@ def event_detail(kind: str, detail: Mapping[str, Any]) -> dict[str, str] | None:
     """What an event adds to its name, if that says something to a person."""
     if kind == "gathered":
         return words(f"{detail['answered']}/{detail['asked']} 项", f"{detail['answered']} of {detail['asked']}")
+    if kind == "settled":
+        return dict(STATUSES[detail["status"]])
     if kind in ("recalled", "upheld"):
         return words(detail["reason"], detail["reason"])
     if kind == "contest-refused":

@@ -204,11 +204,18 @@ async def _ask_standing(report: Report, view: CredentialView, issuer: int, chain
     if status is Status.NONE:
         report.wrong("链上没有这个办件", "the chain has no such case")
         return
-    report.judge(
-        status is Status.APPROVED,
-        (f"链上状态:{zh},第 {sequence} 步,现仍有效", f"on chain: {en}, step {sequence}; it counts now"),
-        (f"链上状态:{zh},证照不作数", f"on chain: {en}: the credential does not count"),
-    )
+    if status is Status.SUSPENDED:
+        report.wrong(
+            f"链上状态:{zh},第 {sequence} 步:所依据的数据被召回,正在复核。证照现不作数,复核后可能恢复,请届时再查",
+            f"on chain: {en}, step {sequence}: data under it was taken back and it is being looked at again. It does not count "
+            "now and may count again: check again later",
+        )
+    else:
+        report.judge(
+            status is Status.APPROVED,
+            (f"链上状态:{zh},第 {sequence} 步,现仍有效", f"on chain: {en}, step {sequence}; it counts now"),
+            (f"链上状态:{zh},证照不作数", f"on chain: {en}: the credential does not count"),
+        )
     binding = await chain.binding(number)
     scenario, _, _ = await chain.version(binding.version)
     report.judge(

@@ -33,6 +33,8 @@ KINDS: Final = {
     "verdict": ("审批意见", "verdict"),
     "credential": ("电子证照", "credential"),
     "revocation": ("撤销令", "revocation order"),
+    "recall": ("召回", "recall"),
+    "upholding": ("维持决定", "upholding"),
     "material": ("材料", "material"),
 }
 Leaves = Sequence[tuple[Leaf, Sequence[bytes]]]

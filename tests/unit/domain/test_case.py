@@ -37,3 +37,8 @@ def test_stage__names__those_of_the_pipeline() -> None:
     assert [stage.value for stage in Stage] == [
         "intake", "gather", "decide", "seal", "post", "confirm", "push", "waiting", "done",
     ]  # fmt: skip
+
+
+def test_decided__every_status__what_the_applicant_can_change_no_more() -> None:
+    still_open = {Status.NONE, Status.ACCEPTED, Status.RETURNED}
+    assert {each for each in Status if not each.decided} == still_open

@@ -75,6 +75,17 @@ async def test_check__status_on_chain__only_approved_counts(
     assert (await check(made.whole, online)).conclusion is mark
 
 
+async def test_check__suspended__does_not_count_now_and_may_count_again(
+    consortium: Consortium, made: Issued, online: Trust
+) -> None:
+    consortium.chain.settle(CASE, Status.SUSPENDED, 2, consortium.binding.number)
+    report = await check(made.whole, online)
+    assert report.conclusion is Mark.WRONG
+    assert says(report, Mark.WRONG, "does not count now and may count again")
+    consortium.chain.settle(CASE, Status.APPROVED, 3, consortium.binding.number)
+    assert (await check(made.whole, online)).conclusion is Mark.PROVEN
+
+
 async def test_check__issuer_of_another_role__not_the_lead(consortium: Consortium, lead: int, online: Trust) -> None:
     other = next(seat for seat in consortium.binding.providers if seat != lead)
     report = await check(by(consortium, other).whole, online)
