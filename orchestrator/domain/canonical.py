@@ -6,12 +6,15 @@ presented as another.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import rfc8785
 import sha3
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def canonical(value: Any) -> bytes:
@@ -54,7 +57,7 @@ def from_hex(text: str, length: int | None = 32) -> bytes:
 
 def b64(data: bytes) -> str:
     """base64url without padding (RFC 7515)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def unb64(text: str) -> bytes:
@@ -63,7 +66,7 @@ def unb64(text: str) -> bytes:
     Strict: exactly one text stands for any bytes, so that nobody can make a second text (and so a second hash) of what
     was signed.
     """
-    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    data = binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4), strict_mode=True)
     if b64(data) != text:
         raise ValueError("not canonical base64url")
     return data
