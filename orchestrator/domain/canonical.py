@@ -6,15 +6,12 @@ presented as another.
 
 from __future__ import annotations
 
-import binascii
+import base64
 import hashlib
-from typing import Any, Final
+from typing import Any
 
 import rfc8785
 import sha3
-
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def canonical(value: Any) -> bytes:
@@ -57,7 +54,7 @@ def from_hex(text: str, length: int | None = 32) -> bytes:
 
 def b64(data: bytes) -> str:
     """base64url without padding (RFC 7515)."""
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def unb64(text: str) -> bytes:
@@ -66,7 +63,7 @@ def unb64(text: str) -> bytes:
     Strict: exactly one text stands for any bytes, so that nobody can make a second text (and so a second hash) of what
     was signed.
     """
-    data = binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4), strict_mode=True)
+    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     if b64(data) != text:
         raise ValueError("not canonical base64url")
     return data

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.canonical import canonical
 from orchestrator.protocol import querylog as log
 
 
@@ -206,6 +207,23 @@ def test_entry__same_question_another_batch_or_attempt__another_leaf() -> None:
     }
     assert len(entries) == 4
     assert log.entry("0xa", "0xb", 1) == b'{"attempt":1,"batch":"0xa","question":"0xb"}'
+
+
+@given(batch=st.text(), question=st.text(), attempt=st.integers(1, 2**32 - 1))
+def test_entry__any_members__canonical_json(batch: str, question: str, attempt: int) -> None:
+    members = {"batch": batch, "question": question, "attempt": attempt}
+    assert log.entry(batch, question, attempt) == canonical(members)
+
+
+@given(sizes=st.lists(st.integers(1, 20), min_size=2, max_size=6), data=st.data())
+def test_tree__asked_between_appends__the_paths_of_a_tree_that_was_not(sizes: list[int], data: st.DataObject) -> None:
+    tree, size = log.LogTree(), 0
+    for more in sizes:
+        tree.append(LEAVES[size : size + more])
+        size += more
+        index = data.draw(st.integers(0, size - 1))
+        assert tree.root() == naive_root(LEAVES[:size])
+        assert tree.inclusion_proof(index) == naive_path(index, LEAVES[:size])
 
 
 # ---- what a proof shows of a log's beginning
