@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from orchestrator.domain.errors import Invalid, Unavailable
+from orchestrator.domain.scenario import Scenario
 from orchestrator.ledger.deployments import require_deployment
 from orchestrator.ledger.proofs import Proofs
 from orchestrator.ledger.publiclog import PublicLog
@@ -22,14 +23,16 @@ from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.querylog import Head
+from orchestrator.scenarios import load_catalogue, scenario_files, shipped
 from orchestrator.settings import load_settings
 from orchestrator.verify.answers import check_answer
 from orchestrator.verify.credentials import Reader, check_credential
-from orchestrator.verify.papers import Paper, Receipt, read_paper
+from orchestrator.verify.papers import Paper, Receipt, SignedVerdict, read_paper
 from orchestrator.verify.receipts import check_receipt
 from orchestrator.verify.report import Mark, Report
 from orchestrator.verify.trust import KeptKeys, Trust
 from orchestrator.verify.types import shipped_types, vct_of
+from orchestrator.verify.verdicts import check_verdict
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -129,7 +132,16 @@ async def _check(paper: Paper, trust: Trust, reader: Reader, types: list[bytes],
         return await check_credential(paper, trust, reader=reader, types=known, receipt=receipt)
     if isinstance(paper, AnswerEnvelope):
         return await check_answer(paper, trust, path=_log_path, receipt=receipt)
+    if isinstance(paper, SignedVerdict):
+        return await check_verdict(paper, trust, definitions=_shipped, receipt=receipt)
     return await check_receipt(paper, trust)
+
+
+def _shipped(version: str) -> Scenario | None:
+    """The scenario of a version, if it is one that ships."""
+    catalogue = load_catalogue()
+    every = (shipped(file.stem, catalogue) for file in scenario_files())
+    return next((scenario for scenario in every if scenario.version == version), None)
 
 
 async def _log_path(seat: SeatView, index: int, head: Head) -> list[bytes]:

@@ -19,7 +19,9 @@ from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.merkle import Leaf
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.credential import Presentation
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.sheet import unpack_step
+from orchestrator.protocol.verdict import TYP
 from orchestrator.verify.certificate import attached
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -88,7 +90,19 @@ class Receipt:
         )
 
 
-Paper = Presentation | Receipt | AnswerEnvelope
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedVerdict:
+    """A verdict as it was signed: one of `verdicts` of `GET /cases/{id}/documents`."""
+
+    jws: str
+
+    @property
+    def hash(self) -> str:
+        """By which the dossier names it."""
+        return jws_hash(self.jws)
+
+
+Paper = Presentation | Receipt | SignedVerdict | AnswerEnvelope
 
 
 def read_paper(file: Path) -> Paper:
@@ -100,6 +114,8 @@ def read_paper(file: Path) -> Paper:
         text = data.decode("utf-8").strip()
         if "~" in text and not text.startswith("{"):
             return Presentation.parse(text)
+        if text.count(".") == 2 and peek_jws(text)[0]["typ"] == TYP:
+            return SignedVerdict(jws=text)
         content = orjson.loads(text)
         if "steps" in content and "leaves" in content:
             return Receipt.parse(content)
@@ -109,6 +125,6 @@ def read_paper(file: Path) -> Paper:
             field=file.name,
             detail="不是可查验的文件",
             detail_en="that is nothing that can be checked",
-            remedy="证照(.sd-jwt 或其 PDF)、办件回执(JSON)或核验应答(JSON) / a credential, a receipt or an answer",
+            remedy="证照(.sd-jwt 或其 PDF)、办件回执(JSON)、核验应答(JSON)或审批意见 / a credential, a receipt, an answer or a verdict",
             code="not-a-paper",
         ) from None
