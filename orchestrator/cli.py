@@ -51,6 +51,7 @@ GROUPS: dict[str, Group] = {
     "ledger": Group("orchestrator.cli_ledger", "链上核验 · what the chain proves, to anybody with a node"),
     "audit": Group("orchestrator.cli_audit", "审计查询日志 · follow a department's query log, check evidence"),
     "verify": Group("orchestrator.cli_verify", "查验证照、回执、应答 · check a credential, a receipt, an answer"),
+    "my": Group("orchestrator.cli_my", "本人:谁查过我的数据、撤回授权 · yours: who looked at my data, withdrawing"),
     "credential": Group("orchestrator.cli_credential", "持证人:查看、出示、PDF · a holder's: look, present, print"),
     "principal": Group("orchestrator.cli_portal", "登记经办、审计人员 · operators and auditors", app="principal_app"),
     "bench": Group("orchestrator.bench.commands", "测量,与别家相比 · measurements, beside what others need"),

@@ -27,12 +27,14 @@ from orchestrator.scenarios import load_catalogue, scenario_files, shipped
 from orchestrator.settings import load_settings
 from orchestrator.verify.answers import check_answer
 from orchestrator.verify.credentials import Reader, check_credential
+from orchestrator.verify.looks import Looks, check_looks
 from orchestrator.verify.papers import Paper, Receipt, SignedVerdict, read_paper
 from orchestrator.verify.receipts import check_receipt
 from orchestrator.verify.report import Mark, Report
 from orchestrator.verify.trust import KeptKeys, Trust
 from orchestrator.verify.types import shipped_types, vct_of
 from orchestrator.verify.verdicts import check_verdict
+from orchestrator.verify.withdrawals import Withdrawal, check_withdrawal
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -44,7 +46,8 @@ File = Annotated[
     typer.Argument(
         exists=True,
         dir_okay=False,
-        help="证照(.sd-jwt、PDF)、办件回执、核验应答 · a credential, a receipt or an answer",
+        help="证照(.sd-jwt、PDF)、办件回执、核验应答、谁查过我的数据、撤回的送达回执 · a credential, a receipt, an answer, "
+        "who looked at my data, acknowledgements of a withdrawal",
     ),
 ]
 NodeUrl = Annotated[str | None, typer.Option("--node", help="节点,默认 LIANBAN_NODE_URL · a node of the chain")]
@@ -132,6 +135,10 @@ async def _check(paper: Paper, trust: Trust, reader: Reader, types: list[bytes],
         return await check_credential(paper, trust, reader=reader, types=known, receipt=receipt)
     if isinstance(paper, AnswerEnvelope):
         return await check_answer(paper, trust, path=_log_path, receipt=receipt)
+    if isinstance(paper, Looks):
+        return await check_looks(paper, trust, path=_log_path)
+    if isinstance(paper, Withdrawal):
+        return await check_withdrawal(paper, trust, path=_log_path)
     if isinstance(paper, SignedVerdict):
         return await check_verdict(paper, trust, definitions=_shipped, receipt=receipt)
     return await check_receipt(paper, trust)

@@ -179,6 +179,22 @@ class Proofs:
             remedy="换一个节点 / use another node",
         )
 
+    async def was_anchored(self, head: Head) -> bool:
+        """Whether a seat's log once had exactly this head on chain, now or before."""
+        logs = await self._rpc.call(
+            "eth_getLogs",
+            [
+                {
+                    "fromBlock": hex(self._view.deployment.block),
+                    "toBlock": "latest",
+                    "address": self._view.address("CaseLedger"),
+                    "topics": [self._abi.topic("HeadAnchored"), "0x" + head.seat.to_bytes(32, "big").hex()],
+                }
+            ],
+        )
+        found = [log for log in map(self._abi.log, logs) if log is not None]
+        return any((log.args["size"], log.args["root"]) == (head.size, head.root) for log in found)
+
     async def in_log(self, head: Head, index: int, leaf_hash: bytes, path: Sequence[bytes]) -> bool:
         """Whether a log entry is under a seat's anchored head."""
         return await self._true("verifyLogEntry", head.seat, head.size, head.root, index, leaf_hash, list(path))

@@ -17,13 +17,19 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.dossier import RECEIPT, check_kind
 from orchestrator.domain.errors import Invalid, Refused
 from orchestrator.domain.merkle import Leaf
+from orchestrator.protocol.access import Told, subject_of
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.credential import Presentation
 from orchestrator.protocol.jose import jws_hash, peek_jws
+from orchestrator.protocol.notice import Acknowledgement
 from orchestrator.protocol.sheet import unpack_step
 from orchestrator.protocol.verdict import TYP
 from orchestrator.verify.certificate import attached
+from orchestrator.verify.looks import Looks, SeatLooks, head_of
+from orchestrator.verify.withdrawals import Withdrawal
 
+LOOKS: Final = "lianban-looks-1"
+WITHDRAWAL: Final = "lianban-withdrawal-1"
 MOST_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -102,7 +108,38 @@ class SignedVerdict:
         return jws_hash(self.jws)
 
 
-Paper = Presentation | Receipt | SignedVerdict | AnswerEnvelope
+Paper = Presentation | Receipt | SignedVerdict | AnswerEnvelope | Looks | Withdrawal
+
+
+def read_looks(content: Any) -> Looks:
+    """The list of who looked in a JSON value. Raises ValueError, KeyError, TypeError or Invalid when it is none."""
+    subject = content["subject"]
+    return Looks(
+        at=int(content["at"]),
+        chain_id=int(content["chain"]["id"]),
+        ledger=str(content["chain"]["ledger"]),
+        subject=subject_of(str(subject["type"]), str(subject["id"]), str(subject["salt"])),
+        seats=tuple(
+            SeatLooks(
+                seat=int(each["seat"]),
+                anchored=head_of(int(each["seat"]), each["anchored"]),
+                error=str(each["error"]),
+                parts=tuple((str(part["access"]), Told.model_validate(part["told"])) for part in each["parts"]),
+            )
+            for each in content["seats"]
+        ),
+    )
+
+
+def read_withdrawal(content: Any) -> Withdrawal:
+    """The withdrawal with its acknowledgements in a JSON value. Raises ValueError, KeyError or TypeError when it is none."""
+    return Withdrawal(
+        chain_id=int(content["chain"]["id"]),
+        ledger=str(content["chain"]["ledger"]),
+        mandate=str(content["mandate"]),
+        named=tuple(int(each) for each in content["named"]),
+        acknowledgements=tuple(Acknowledgement.model_validate(each) for each in content["acknowledgements"]),
+    )
 
 
 def read_paper(file: Path) -> Paper:
@@ -117,6 +154,10 @@ def read_paper(file: Path) -> Paper:
         if text.count(".") == 2 and peek_jws(text)[0]["typ"] == TYP:
             return SignedVerdict(jws=text)
         content = orjson.loads(text)
+        if content.get("format") == LOOKS:
+            return read_looks(content)
+        if content.get("format") == WITHDRAWAL:
+            return read_withdrawal(content)
         if "steps" in content and "leaves" in content:
             return Receipt.parse(content)
         return AnswerEnvelope.parse(content)

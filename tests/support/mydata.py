@@ -111,7 +111,7 @@ async def identity_over(
         seat = await open_identity_seat(
             issuer=ISSUER,
             number=consortium.binding.identity,
-            key=consortium.keys[consortium.binding.identity].identity,
+            keys=consortium.keys[consortium.binding.identity],
             store=store,
             chain=consortium.chain,
             face=DevelopmentFaceCheck("devnet"),
