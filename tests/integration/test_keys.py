@@ -1,0 +1,268 @@
+"""Every kind of key is rotated while questions are in flight: none is lost, none wrongly refused.
+
+Real gateways over PostgreSQL, a real chain that goes on making blocks, and `lianban keys rotate` as a department runs it. Gateway
+and asker each see the chain through a view of their own, up to a second old, as processes do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator import cli_keys
+from orchestrator.domain.canonical import from_hex
+from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.gateway.client import GatewayClient
+from orchestrator.gateway.server import create_app
+from orchestrator.ledger.deployments import write_deployment
+from orchestrator.ledger.poster import HeadPart, Poster
+from orchestrator.ledger.rpc import Rpc
+from orchestrator.ledger.view import LedgerView
+from orchestrator.protocol.answer import AnswerEnvelope, read_answer
+from orchestrator.protocol.jose import jws_hash, sign_jws
+from orchestrator.protocol.keyfolder import FolderKeys, load_seat_keys, save_seat_keys
+from orchestrator.protocol.keyset import SeatKeys, SigningAccount
+from orchestrator.protocol.question import Question
+from orchestrator.protocol.sheet import head_digest
+from orchestrator.protocol.wire import CLOCK_SKEW
+from orchestrator.settings import load_settings
+from tests.support.consortium import GALLERY_ITEMS
+from tests.support.departments import SeededDepartments
+from tests.support.gateway import OPERATOR, POLICE, SEATED, documents, make_seats, terms
+from tests.support.onchain import OnChain, ask, automining_node, on_chain
+
+pytestmark = pytest.mark.anyio
+
+ROTATED = {
+    "evidence": "haidian-market-supervision",
+    "sealing": "beijing-natural-resources",
+    "chain": "haidian-housing-construction",
+    "request": "haidian-government-services",
+    "identity": "beijing-public-security",
+}
+"""Kind to the department whose key of it is rotated, all at the same time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A consortium whose departments have key folders, with an asker."""
+
+    chain: OnChain
+    folders: Path
+    passphrase: str
+    client: GatewayClient
+    view: LedgerView
+    """As the asker sees the chain."""
+    identity: FolderKeys
+    old: dict[int, SeatKeys]
+    first: str = ""
+    """A mandate from before every rotation."""
+    answers: list[tuple[int, AnswerEnvelope]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    async def mandate(self) -> str:
+        """A new mandate, signed and sealed as the identity seat's process sees the chain now."""
+        self.identity.follow(await self.view.seat(POLICE))
+        there = self.chain.consortium
+        seats = {seat.keyset.id: seat for seat in await self.view.seats()}
+        return replace(there, seats={**there.seats, **seats}).mandate(key=self.identity.identity)
+
+    async def ask(self, mandate: str) -> None:
+        """Asks every item of its department and checks each answer as the orchestrator does."""
+        by_seat: dict[int, list[Question]] = {}
+        for item in GALLERY_ITEMS:
+            question = Question(mandate=jws_hash(mandate), item=item, index=0, purpose="decide")
+            by_seat.setdefault(self.chain.consortium.provider(item), []).append(question)
+        for number, questions in by_seat.items():
+            try:
+                found = await self.client.ask(await self.view.seat(number), questions, [mandate])
+                seat = await self.view.seat(number)
+                for envelope in found.answers:
+                    answer = read_answer(envelope, seat.key_of("evidence", envelope.answer))
+                    self.answers.append((number, envelope))
+                    if answer.result != "answered":
+                        self.problems.append(f"{number} refused {answer.item}: {answer.reason}")
+            except LianbanError as error:
+                self.problems.append(f"{number}: {error.code} {error.detail_en}")
+
+    async def look(self, number: int) -> Any:
+        """A seat by the newest block."""
+        await self.view.refresh()
+        return await self.view.seat(number)
+
+
+@asynccontextmanager
+async def blocks(url: str) -> AsyncIterator[None]:
+    """A block every quarter of a second for the block."""
+
+    async def tick() -> None:
+        async with Rpc(url) as rpc:
+            while True:
+                await rpc.call("evm_mine")
+                await asyncio.sleep(0.25)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+
+
+@pytest.fixture(scope="module")
+async def running(
+    departments: SeededDepartments, pg_admin_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    folder = tmp_path_factory.mktemp("keys")
+    with automining_node() as url:
+        async with (
+            on_chain(url, "open-gallery") as chain,
+            Rpc(url) as gateways_rpc,
+            Rpc(url) as askers_rpc,
+        ):
+            settings = load_settings(use_services_file=False, data_dir=folder)
+            passphrase = settings.passphrase()
+            write_deployment(settings.deployment_file, chain.deployment)
+            names = {chain.consortium.seats[name].number: name for name in {*SEATED, *ROTATED.values()}}
+            keys = {}
+            for number, name in names.items():
+                save_seat_keys(chain.consortium.keys[number], settings.keys_dir / name, passphrase)
+                keys[number] = load_seat_keys(settings.keys_dir / name, passphrase)
+            seats = make_seats(chain.consortium, departments, pg_admin_dsn, SEATED)
+            held = [replace(seat, keys=keys[seat.number]) for seat in seats.values()]
+            app = create_app(held, LedgerView(gateways_rpc, chain.deployment, max_age=1.0))
+            view = LedgerView(askers_rpc, chain.deployment, max_age=1.0)
+            async with (
+                app.router.lifespan_context(app),
+                GatewayClient(
+                    OPERATOR, keys[OPERATOR], view, transport=httpx.ASGITransport(app=app), timeout=30
+                ) as client,
+                blocks(url),
+            ):
+                for seat in held:
+                    there = await view.seat(seat.number)
+                    await client.sign_binding(there, *documents(chain.consortium), terms(chain.consortium))
+                yield Running(
+                    chain=chain,
+                    folders=settings.keys_dir,
+                    passphrase=passphrase,
+                    client=client,
+                    view=view,
+                    identity=load_seat_keys(settings.keys_dir / ROTATED["identity"], passphrase, {"identity"}),
+                    old=dict(chain.consortium.keys),
+                )
+
+
+def command(running: Running, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """`lianban keys rotate` of a kind, in a thread of its own."""
+    monkeypatch.setenv("LIANBAN_DATA_DIR", str(running.folders.parent))
+    monkeypatch.setenv("LIANBAN_NODE_URL", running.chain.node_url)
+    return lambda kind: asyncio.to_thread(cli_keys.rotate, ROTATED[kind], kind, blocks=8, keystore=False, account=None)
+
+
+async def test_rotate__every_kind_while_questions_are_in_flight__none_lost_none_refused(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate, number = (
+        command(running, monkeypatch),
+        {kind: running.chain.consortium.seats[name].number for kind, name in ROTATED.items()},
+    )
+    before = {kind: await running.look(seat) for kind, seat in number.items()}
+    running.first = await running.mandate()
+    await running.ask(running.first)
+    assert running.problems == []
+    rotations = asyncio.gather(*(rotate(kind) for kind in ROTATED))
+    while not rotations.done():
+        for mandate in (running.first, await running.mandate()):
+            await running.ask(mandate)
+    await rotations
+    for mandate in (running.first, await running.mandate()):  # what was sealed to the replaced keys opens still
+        await running.ask(mandate)
+
+    assert running.problems == []
+    after = {kind: await running.look(seat) for kind, seat in number.items()}
+    for kind, seat in after.items():
+        changed = {"chain"} if seat.signer != before[kind].signer else set()
+        changed |= {
+            use for use in ("evidence", "request", "sealing") if seat.keyset.key(use) != before[kind].keyset.key(use)
+        }
+        if kind == "identity":
+            changed |= {"identity"} if seat.keyset.key(kind) != before[kind].keyset.key(kind) else set()
+        assert changed == {kind}
+    signers = {envelope.answer.split(".")[0] for seat, envelope in running.answers if seat == number["evidence"]}
+    assert len(signers) == 2, "answers by the replaced key and by the new one"
+    assert len(running.answers) > 40
+    for seat, envelope in running.answers:  # old answers still verify
+        view = await running.view.seat(seat)
+        assert read_answer(envelope, view.key_of("evidence", envelope.answer)).result == "answered"
+
+
+async def test_rotate__done__old_keys_count_for_nothing_new(running: Running) -> None:
+    number = {kind: running.chain.consortium.seats[name].number for kind, name in ROTATED.items()}
+    for kind in ("evidence", "request", "identity"):
+        seat, old = await running.look(number[kind]), getattr(running.old[number[kind]], kind)
+        late = seat.past[-1].until + CLOCK_SKEW + 1
+        with pytest.raises(Refused) as refused:
+            seat.key_of(kind, sign_jws({"iat": late}, typ="test", key=old))
+        assert refused.value.code == "bad-signature"
+        assert seat.key_of(kind, sign_jws({"iat": seat.past[-1].until}, typ="test", key=old))["kid"] == old.kid
+    # The ledger takes a head by the new chain key and none by the old one.
+    seat = await running.look(number["chain"])
+    head = await running.client.head(seat)
+    domain = running.chain.view.domain("CaseLedger")
+    assert head.signer(domain) == seat.signer != running.old[seat.number].chain.address
+    root = from_hex(head.root)
+    stolen = running.old[seat.number].chain.sign_hash(head_digest(domain, seat.number, head.size, root))
+    poster = Poster(running.chain.rpc, running.chain.view, SigningAccount.generate().secret)
+    ask(running.chain.node_url, "anvil_setBalance", poster.address, hex(10**20))
+    for nonce, (signature, size) in enumerate(((stolen, 0), (from_hex(head.signature, 65), head.size))):
+        part = HeadPart(
+            seat=seat.number,
+            old_size=0,
+            old_root=bytes(32),
+            new_size=head.size,
+            new_root=root,
+            proof=(),
+            signature=signature,
+        )
+        await poster.send([(await poster.sign(nonce, [], [], [part])).raw])
+        await mined(running, poster.address, nonce + 1)
+        assert (await poster.anchored_head(seat.number))[0] == size
+
+
+async def mined(running: Running, address: str, count: int) -> None:
+    """Returns when so many transactions of an account are in the chain."""
+    until = time.monotonic() + 30
+    while int(ask(running.chain.node_url, "eth_getTransactionCount", address, "latest"), 16) < count:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+
+
+async def test_rotate__done__folders_hold_what_is_needed_and_no_more(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, name in ROTATED.items():
+        folder, seat = running.folders / name, await running.look(running.chain.consortium.seats[name].number)
+        held = load_seat_keys(folder, running.passphrase)
+        old = running.old[seat.number]
+        assert not any((folder / "next").iterdir())
+        assert held.chain.address == seat.signer
+        assert [held.evidence.kid, held.request.kid, held.sealing.kid] == [
+            seat.keyset.key(use)["kid"] for use in ("evidence", "request", "sealing")
+        ]
+        assert [key.kid for key in held.sealing.past] == ([old.sealing.kid] if kind == "sealing" else [])
+    command(running, monkeypatch)
+    await asyncio.to_thread(cli_keys.show, ROTATED["sealing"])
+    kept = f"sealing-{running.old[running.chain.consortium.seats[ROTATED['sealing']].number].sealing.kid}"
+    assert kept.removeprefix("sealing-") in (shown := capsys.readouterr().out)
+    assert "kept until" in shown
+    await asyncio.to_thread(cli_keys.destroy, ROTATED["sealing"], at_once=False, yes=True)
+    assert "nothing to destroy" in capsys.readouterr().out
+    assert (running.folders / ROTATED["sealing"] / "past" / f"{kept}.pem").exists()
