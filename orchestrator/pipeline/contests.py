@@ -16,12 +16,13 @@ import structlog
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.pipeline.context import Context
-from orchestrator.pipeline.recalls import MOVABLE, OPEN
+from orchestrator.pipeline.recalls import MOVABLE, OPEN, recalls_of
 from orchestrator.protocol.contest import Carried, read_reply
 from orchestrator.protocol.jose import jws_hash
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.wire import read_model
 from orchestrator.store import cases, contests, evidence
+from orchestrator.store.cases import Connection
 from orchestrator.store.contests import ContestRow
 
 PORTION: Final = 64
@@ -44,6 +45,9 @@ async def take_contests(context: Context) -> int:
     await asyncio.gather(*(_exchange(context, number, rows) for number, rows in by_seat.items()))
     async with context.pool.connection() as connection:
         unfollowed = [row for row in await contests.busy(connection) if not row.followed]
+    for number in sorted({row.seat for row in unfollowed if row.state == "corrected"}):
+        # While the case is open still: once it is decided on the new answer, the recall of the old one is none of its business.
+        await recalls_of(context, number)
     return sum([await _go_on(context, row) for row in unfollowed])
 
 
@@ -103,7 +107,15 @@ async def _go_on(context: Context, row: ContestRow) -> bool:
             return False
         if not await cases.wake(connection, [row.case_id], "gather", only=MOVABLE):
             return False
-        if row.state == "corrected":
+        if row.state == "corrected" and await _old(connection, row):
             await evidence.ask_again(connection, [row.case_id], items=[row.item])
         await contests.followed(connection, row.hash)
         return True
+
+
+async def _old(connection: Connection, row: ContestRow) -> bool:
+    """Whether the newest answer is from before the reply; the recall may have had it asked again already."""
+    asked = [each for each in await evidence.questions(connection, [row.case_id]) if each.item == row.item]
+    return any(
+        each.answered_at is None or row.replied_at is None or each.answered_at < row.replied_at for each in asked
+    )

@@ -35,10 +35,10 @@ MOVABLE = ("intake", "gather", "decide", "waiting")
 async def take_recalls(context: Context) -> int:
     """Asks the providers what they recalled since the last time and follows it up. Returns how many cases it reached."""
     seats = sorted({seat for binding in await context.view.bindings() for seat in binding.providers})
-    return sum(await asyncio.gather(*(_recalls(context, seat) for seat in seats)))
+    return sum(await asyncio.gather(*(recalls_of(context, seat) for seat in seats)))
 
 
-async def _recalls(context: Context, number: int) -> int:
+async def recalls_of(context: Context, number: int) -> int:
     """One seat's recalls, each followed up as a whole before the next: what fails is tried again, and is harmless twice."""
     name, reached = f"recalls:{number}", 0
     async with context.pool.connection() as connection:

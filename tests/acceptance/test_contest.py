@@ -125,6 +125,9 @@ async def test_contest__department_corrects_its_record__the_case_goes_on_by_itse
             row["kind"] for row in await world.rows("select kind from event where case_id = %s order by id", [case])
         ]
         assert [kind for kind in story if kind.startswith("contest")] == ["contested", "contest-corrected"]
+        # What was taken back is not what the approval rests on: nobody looks at it again.
+        assert story.index("recalled") < story.index("settled", story.index("recalled"))
+        assert case not in [review["case"] for review in await world.officers[CULTURE].reviews()]
         # Why, and the department's reason, are not the orchestrator's to read.
         dump = await world.dump()
         assert WHY not in dump

@@ -32,10 +32,14 @@ class Desk:
     gateways: BookedGateways
     brought: list[str] = field(default_factory=list)
     replies: dict[str, Carried] = field(default_factory=dict)
+    recalls_asked: int = 0
     refuses: bool = False
     down: bool = False
 
     async def send(self, seat: SeatView, path: str, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        if path == "recalls":
+            self.recalls_asked += 1
+            return {"recalls": [], "next": body["since"]}
         if not path.startswith("contests"):
             return await BookedGateways.send(self.gateways, seat, path, kind, body)
         assert seat.number == MARKET
@@ -102,6 +106,7 @@ async def test_contest__department_is_down_then_corrects__waits_and_goes_on_to_a
     line.approvers.say(filed, ITEM, attempt=2)
     assert await take_contests(line.context) == 1
 
+    assert desk.recalls_asked == 1, "the recall of the old answer reaches the case while it is open"
     assert (await line.run(filed.id, until=("done",))).status == Status.APPROVED
     assert await take_contests(line.context) == 0
     story = await line.story(filed.id)
