@@ -170,6 +170,12 @@ class _Walk:
         return self.given.memory.tree() if self.given.memory else LogTree()
 
     @property
+    def _turned(self) -> bool:
+        """Whether the log that is shown is not the one that was anchored, or that was shown before."""
+        fixed = (each for each in self.statements if each.anchored or each.source in (Source.SHOWN, Source.SEEN))
+        return any(_key(each) in self.against for each in fixed)
+
+    @property
     def _anchored(self) -> int:
         newest = self.given.word.chain.newest
         return newest.size if newest else 0
@@ -196,7 +202,6 @@ class _Walk:
 
     async def _hold(self, shown: Statement) -> None:
         """Holds every statement against the entries that are shown, and where those do not reach, against proofs."""
-        memory = self.given.memory
         spine = sorted(
             (each for each in self.reference.values() if each.anchored or each.source in (Source.SHOWN, Source.SEEN)),
             key=lambda each: each.size,
@@ -205,19 +210,36 @@ class _Walk:
             await self._read(spine, shown)
         before = len(self.lies)
         newest = next((each for each in reversed(spine) if each.anchored), None)
-        for each in self.statements:
-            if _key(each) in self.fits or _key(each) in self.against or each.size >= shown.size:
+        # One anchored head stands for those before it: the ledger has linked them.
+        leading = [each for each in spine if each is newest or each.source is Source.SEEN]
+        reading = self.reading
+        if reading is None or reading.failed is not None:
+            await self._prove(leading, (), shown)  # nothing that was read leads to the head that is shown
+        else:
+            memory = self.given.memory
+            found = memory.block if memory is not None else 0
+            known = [each for each in self.statements if each.anchored_by(found)]
+            self.fits |= {_key(each) for each in known} - self.against.keys()
+        if reading is not None:
+            right = {_key(each) for each in self.statements if reading.roots.get(each.size) == each.root}
+            self.fits |= right - self.against.keys()
+        await self._prove([*leading, *(each for each in self.statements if not each.anchored)], spine, shown)
+        if reading is not None and reading.failed is not None and len(self.lies) == before:
+            await self._entries(reading, reading.failed)
+
+    async def _prove(self, some: Sequence[Statement], spine: Sequence[Statement], shown: Statement) -> None:
+        """Asks for the proofs that are still owed for some statements: of those that the ledger has, none."""
+        for each in some:
+            settled = _key(each) in self.fits or _key(each) in self.against
+            if settled or each.size >= shown.size or self._also_anchored(each):
                 continue
-            block = each.on_chain.block if each.on_chain is not None and each.anchored else None
-            known = block is not None and memory is not None and block <= memory.block
-            if known or (self.reading is not None and self.reading.roots.get(each.size) == each.root):
-                self.fits.add(_key(each))
-            elif not each.anchored or each is newest:
-                # One anchored head stands for those before it: the ledger has linked them.
-                later = [other for other in spine if other.size > each.size and not (each.anchored and other.anchored)]
-                await self._link(each, {_key(other): other for other in (shown, *later[:1])})
-        if self.reading is not None and self.reading.failed is not None and len(self.lies) == before:
-            await self._entries(self.reading, self.reading.failed)
+            later = [other for other in spine if other.size > each.size and not (each.anchored and other.anchored)]
+            await self._link(each, {_key(other): other for other in (shown, *later[:1])})
+
+    def _also_anchored(self, each: Statement) -> bool:
+        """Whether a head from elsewhere is one that the ledger has."""
+        reference = self.reference[each.size]
+        return not each.anchored and reference.anchored and reference.root == each.root
 
     async def _read(self, spine: Sequence[Statement], shown: Statement) -> None:
         must = {each.size: each.root for each in spine if each.size <= shown.size}
@@ -240,7 +262,7 @@ class _Walk:
 
     async def _link(self, old: Statement, later: Mapping[Key, Statement]) -> None:
         """Asks for the proof that a later head extends an older one: of the smallest of `later`, and if that cannot be shown of
-        the others, since by now the gateway may have another log."""
+        the others. A gateway that has turned to another log cannot prove anything of the one before, true or not."""
         found: tuple[Statement, tuple[bytes, ...]] | None = None
         for new in sorted(later.values(), key=lambda each: each.size):
             try:
@@ -260,7 +282,12 @@ class _Walk:
                 found = new, nodes
                 break
             found = found or (new, nodes)
-        if found is not None:
+        if found is not None and not contradicts(old, *found) and self._turned:
+            self.report.unchecked(
+                f"网关现在是另一份日志,{old.size} 条的日志头({telling.where(old)[0]})无从证明",
+                f"the gateway has another log now: nothing can be proven of the head of {old.size} ({telling.where(old)[1]})",
+            )
+        elif found is not None:
             self.against[_key(old)] = found
             if old.promise is None:
                 self._lie(telling.rewritten(old, *found, self._owed(old, found[0])))
@@ -295,7 +322,7 @@ class _Walk:
             elif shown is not None and first.size > shown.size:
                 least = max(some, key=lambda each: each.had)  # the one that shows most entries gone
                 self._lie(telling.broken(least, shown, (), len(some), self._owed(shown, least)))
-            elif key in self.fits or reference.anchored or (shown is not None and key == _key(shown)):
+            elif reference.anchored or (key in {*self.fits, _shown_key(shown)} and not self._turned):
                 kept = [each for each in some if each.had <= self._anchored]
                 self.kept += len(kept)
                 late = [each for each in some if each.had > self._anchored and self._late(each.at)]
@@ -387,6 +414,10 @@ class _Walk:
 
 def _key(said: Statement) -> Key:
     return said.size, said.root
+
+
+def _shown_key(shown: Statement | None) -> Key | None:
+    return _key(shown) if shown is not None else None
 
 
 def _again(seen: Seen) -> Statement:

@@ -105,6 +105,10 @@ class Statement:
         """Whether the ledger has it as a head."""
         return self.on_chain is not None and self.on_chain.outcome is Outcome.ANCHORED
 
+    def anchored_by(self, block: int) -> bool:
+        """Whether the ledger had it as a head at a block."""
+        return self.anchored and self.on_chain is not None and self.on_chain.block <= block
+
     @classmethod
     def brought(cls, head: ChainHead, at: int | None) -> Self:
         """A head that the chain knows."""
