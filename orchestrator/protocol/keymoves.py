@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.protocol.jose import SigningKey
@@ -26,6 +26,9 @@ from orchestrator.protocol.keyfolder import (
 from orchestrator.protocol.keyset import InForce, SigningAccount
 from orchestrator.protocol.ports import SeatView
 from orchestrator.protocol.sealing import SealingKey
+
+_GONE: Final = ".gone-"
+"""How the name of a file begins whose key is being destroyed."""
 
 
 def next_key(folder: Path, passphrase: str, use: str, seat: SeatView, *, keystore: bool = False) -> Key:
@@ -61,6 +64,8 @@ def promote(folder: Path, passphrase: str, own: InForce) -> list[str]:
     few seconds of the block.
     """
     moved = []
+    for left in folder.rglob(f"{_GONE}*"):
+        _erase(left)
     for use in KINDS:
         present, name = folder / file_of(use), _name_in_force(own, use)
         held = name_of(open_file(use, present, passphrase)) if present.exists() else None
@@ -72,11 +77,9 @@ def promote(folder: Path, passphrase: str, own: InForce) -> list[str]:
             (folder / PAST).mkdir(mode=0o700, exist_ok=True)
             present.replace(folder / PAST / file_of(use, held))
         elif held is not None:
-            _overwrite(present)
+            destroy(present)
         if announced.exists():
             announced.replace(present)
-        elif present.exists():
-            present.unlink()
         # What was made for announcements that never came into force can never come: their numbers are used.
         for left in (folder / NEXT).glob(file_of(use, "*")):
             destroy(left)
@@ -85,16 +88,19 @@ def promote(folder: Path, passphrase: str, own: InForce) -> list[str]:
 
 
 def destroy(file: Path) -> None:
-    """Overwrites and removes a key's file. Copies that a disk or a backup keeps are encrypted, like the file itself."""
-    _overwrite(file)
-    file.unlink()
+    """Takes a key's file out of the ring, overwrites and removes it. Copies that a disk or a backup keeps are encrypted, like the
+    file itself."""
+    gone = file.with_name(_GONE + file.name)
+    file.replace(gone)
+    _erase(gone)
 
 
-def _overwrite(file: Path) -> None:
+def _erase(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.write(bytes(file.stat().st_size))
         stream.flush()
         os.fsync(stream.fileno())
+    file.unlink()
 
 
 def _name_in_force(own: InForce, use: str) -> str | None:
