@@ -151,7 +151,7 @@ def read_paper(file: Path) -> Paper:
         text = data.decode("utf-8").strip()
         if "~" in text and not text.startswith("{"):
             return Presentation.parse(text)
-        if text.count(".") == 2 and peek_jws(text)[0]["typ"] == TYP:
+        if text.count(".") == 2 and not text.startswith("{") and peek_jws(text)[0]["typ"] == TYP:
             return SignedVerdict(jws=text)
         content = orjson.loads(text)
         if content.get("format") == LOOKS:
@@ -166,6 +166,7 @@ def read_paper(file: Path) -> Paper:
             field=file.name,
             detail="不是可查验的文件",
             detail_en="that is nothing that can be checked",
-            remedy="证照(.sd-jwt 或其 PDF)、办件回执(JSON)、核验应答(JSON)或审批意见 / a credential, a receipt, an answer or a verdict",
+            remedy="证照(.sd-jwt 或其 PDF)、办件回执、核验应答、审批意见、谁查过我的数据或撤回的送达回执 / a credential, a receipt, an answer, "
+            "a verdict, who looked at my data, or acknowledgements of a withdrawal",
             code="not-a-paper",
         ) from None
