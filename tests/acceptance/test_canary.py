@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from orchestrator.database import with_database
 from orchestrator.demo.applicants import DemoApplicant
@@ -32,6 +34,7 @@ from orchestrator.protocol.material import Material, SealedMaterial, seal_materi
 from orchestrator.protocol.sealing import answer_info, unseal
 from orchestrator.runtime import DATABASE as ORCHESTRATOR
 from orchestrator.scenarios import department_files, load_catalogue, shipped
+from orchestrator.seeding.city import RECORDS_FILE
 from orchestrator.seeding.databases import database_of
 from tests.support import places
 from tests.support.canary import Canary, Marking, marked_applicant, marked_residents, seed_records
@@ -168,6 +171,11 @@ async def test_all_scenarios__by_marked_residents__approved(flight: Flight) -> N
     assert len({case["scenario"] for case in flight.cases.values()}) == 7
 
 
+@pytest.fixture(scope="module")
+def searcher(flight: Flight) -> Searcher:
+    return Searcher(flight.canary.needles())
+
+
 def everything(world: World, traffic: Mapping[str, bytes], data_dir: Path) -> dict[str, bytes]:
     """All places by name, as they are now."""
     settings = world.cluster.settings
@@ -189,9 +197,8 @@ def may_hold(flight: Flight, place: str, dossier: frozenset[str]) -> frozenset[s
 
 
 async def test_canary__everything_that_is_not_the_owner_or_reader__holds_no_marker(
-    world: World, flight: Flight, data_dir: Path
+    world: World, flight: Flight, searcher: Searcher, data_dir: Path
 ) -> None:
-    searcher = Searcher(flight.canary.needles())
     dossier = frozenset(each.marker for each in searcher.search("dossier", flight.dossier))
     assert len(dossier) > 5
     wrong: list[Finding] = []
@@ -244,6 +251,70 @@ async def test_canary__answers__open_to_their_readers_alone_and_say_what_the_sce
         for _, provider, text in markers
         if text not in flight.canary.holders[departments[provider]] | flight.subjects
     ] == []
+
+
+# A curious database administrator, at each place: everything that the place's database holds, and nothing else.
+
+
+async def test_administrator__of_the_orchestrator__reads_nothing_of_a_record(
+    world: World, flight: Flight, searcher: Searcher
+) -> None:
+    held = places.dump(with_database(world.cluster.settings.require_database_url(), ORCHESTRATOR))
+    assert all(case["id"].encode() in held for case in flight.cases.values())
+    assert searcher.search(ORCHESTRATOR, held) == []
+
+
+async def test_administrator__of_a_gateway_s_store__reads_nothing_of_a_record(
+    world: World, flight: Flight, searcher: Searcher
+) -> None:
+    """Not even of the department's own: answers with their values sealed, mandates with their subjects sealed."""
+    admin, found = world.cluster.settings.require_database_url(), {}
+    for department in flight.canary.holders:
+        held = places.dump(with_database(admin, store_name(department)))
+        found[department] = searcher.search(department, held)
+    assert {department: each for department, each in found.items() if each} == {}
+
+
+async def test_administrator__of_the_identity_seat__reads_accounts_and_no_more(
+    world: World, flight: Flight, searcher: Searcher
+) -> None:
+    held = places.dump(with_database(world.cluster.settings.require_database_url(), DATABASE))
+    found = searcher.search(DATABASE, held)
+    assert [each for each in found if each.digest] == []
+    assert {each.marker for each in found} == {text for account in flight.canary.people for text in account}
+    # Companies, premises and other people were entered as subjects, and are gone.
+    assert flight.subjects - {each.marker for each in found}
+
+
+async def test_administrator__of_one_department__cannot_enter_another_s_records(
+    world: World, flight: Flight, adapters: Mapping[str, Adapter]
+) -> None:
+    """The role that a gateway reads records with: no other department's database lets it in, no other table lets it read."""
+    settings = world.cluster.settings
+    admin = settings.require_database_url()
+    with psycopg.connect(admin) as connection:
+        names = [row[0] for row in connection.execute("select datname from pg_database where datallowconn")]
+    own = database_of(PROVIDER)
+    reader = (settings.keys_dir / PROVIDER / RECORDS_FILE).read_text().strip()
+    refused = []
+    for name in names:
+        dsn = with_database(admin, name)
+        with psycopg.connect(dsn) as connection:
+            tables = connection.execute("select tablename from pg_tables where schemaname = 'public'").fetchall()
+        try:
+            with psycopg.connect(with_database(reader, name), autocommit=True) as connection:
+                for (table,) in tables if name != own else ():
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(sql.SQL("select * from {} limit 1").format(sql.Identifier(table)))
+        except psycopg.OperationalError:
+            refused.append(name)
+    assert set(refused) >= {database_of(each) for each in adapters if each != PROVIDER}
+    assert own not in refused
+    with psycopg.connect(with_database(reader, own), autocommit=True) as connection:
+        assert connection.execute("select count(*) from rk_czrk").fetchone()
+        for statement in ("update rk_czrk set xm = ''", "create temporary table copied (n int)"):
+            with pytest.raises(psycopg.Error):
+                connection.execute(sql.SQL(statement))
 
 
 async def test_canary__sealing_broken_on_purpose__found(
