@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.cli_acts import acts
 from orchestrator.cli_gateway import open_seat
 from orchestrator.cli_replay import show_replay
 from orchestrator.cli_scenario import show_changes
@@ -112,6 +113,9 @@ def end(department: str, kid: str) -> None:
 
     if not with_seat(department, run):
         raise Invalid(field="kid", detail="没有在用的该证书", detail_en="no such certificate is in force")
+
+
+app.command()(acts)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.gateway.acts import TYP as ACT_TYP
+from orchestrator.gateway.acts import read_act
 from orchestrator.gateway.desk import LONGEST_REQUEST, REQUEST_TYP, certify_officer, revoke_officer
 from orchestrator.gateway.officer import OfficerClient
 from orchestrator.gateway.sheets import REVOCATION_TYP
@@ -316,6 +317,34 @@ async def test_decide__officer_ended_since__the_decision_stands(gallery: Approve
     waiting.sequence = 2
     gallery.consortium.chain.settle(waiting.id, Status.ACCEPTED, 1, 1)
     assert (await gallery.verdict(waiting))[0].outcome == "approve"
+
+
+async def test_read_act__changed_anywhere__refused(gallery: Approvers, waiting: Filed) -> None:
+    officer, other = await gallery.officer(), await gallery.officer(name="officer-18")
+    seat = gallery.consortium.seat(gallery.lead)
+    for each in (officer, other):
+        await each.client.look(waiting.id)
+    store = gallery.seats[gallery.lead].store
+    one, two = await store.rows("select * from desk_act where case_id = %s order by id", [waiting.id])
+    assert read_act(str(one["signed"]), str(one["request"]), seat)["officer"]["login"] == "officer-17"
+    payload = verify_jws(str(one["signed"]), typ=ACT_TYP, jwk=seat.keyset.key("evidence"))
+    evidence, stranger = gallery.consortium.keys[gallery.lead].evidence, SigningKey.generate()
+    theirs = payload | {"officer": {"login": "officer-18", "kid": other.key.kid}}
+    for signed, request, code in (
+        (str(one["signed"]), str(two["request"]), "other-act"),
+        (sign_jws(theirs, typ=ACT_TYP, key=evidence), str(one["request"]), "other-act"),
+        (sign_jws(payload | {"iss": "seat:4"}, typ=ACT_TYP, key=evidence), str(one["request"]), "other-act"),
+        (sign_jws(payload, typ=ACT_TYP, key=stranger), str(one["request"]), "bad-signature"),
+        (str(one["signed"]), flipped(str(one["request"])), "bad-signature"),
+    ):
+        with pytest.raises(Refused) as error:
+            read_act(signed, request, seat)
+        assert error.value.code == code
+
+
+def flipped(jws: str) -> str:
+    """The same token with a character of its signature changed."""
+    return jws[:-10] + ("A" if jws[-10] != "A" else "B") + jws[-9:]
 
 
 # ---- revoking
