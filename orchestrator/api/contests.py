@@ -24,6 +24,7 @@ from orchestrator.domain.scenario_parts import Claim, EvidenceItem
 from orchestrator.pipeline.recalls import MOVABLE, OPEN
 from orchestrator.protocol.contest import MOST_CLAIMS, SealedText, read_contest
 from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.ports import seat_knowing
 from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.protocol.wire import Name, seat_ref
 from orchestrator.store import applications, cases, contests, evidence
@@ -177,8 +178,9 @@ async def take_contest(state: State, row: Row, jws: str) -> str:
     case, prepared = str(row["case_id"]), row["contest"]
     assert isinstance(prepared, dict)
     binding = await state.context.view.binding(int(str(row["binding"])))
-    key = (await state.context.view.seat(binding.identity)).key_of("identity", jws)
-    signed = read_contest(jws, key)
+    view = state.context.view
+    identity = await seat_knowing(view, await view.seat(binding.identity), "identity", [jws])
+    signed = read_contest(jws, identity.key_of("identity", jws))
     asked = {name: prepared[name] for name in ("item", "index", "claims", "answer", "statement")}
     given = {name: signed.model_dump(mode="json")[name] for name in asked}
     place = (signed.iss, signed.aud, signed.case, signed.binding, signed.sub)

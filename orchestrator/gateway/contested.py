@@ -19,7 +19,7 @@ from orchestrator.gateway.contests import BEIJING, verified
 from orchestrator.gateway.seat import Seat
 from orchestrator.protocol.contest import Carried, Contest, Reply, open_reason, read_reply
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.ports import ChainView, provider_of
+from orchestrator.protocol.ports import ChainView, provider_of, seat_knowing
 from orchestrator.protocol.verdict import ContestRef
 from orchestrator.protocol.wire import seat_number
 
@@ -109,7 +109,9 @@ async def _read(carried: Carried, case: OpenCase, chain: ChainView) -> Contested
         raise _foreign()
     if carried.reply is None:
         return Contested(carried=carried, contest=contest, reply=None)
-    reply = read_reply(carried.reply, await chain.seat(provider))
+    reply = read_reply(
+        carried.reply, await seat_knowing(chain, await chain.seat(provider), "evidence", [carried.reply])
+    )
     if reply.contest != jws_hash(carried.contest):
         raise _foreign()
     return Contested(carried=carried, contest=contest, reply=reply)

@@ -25,7 +25,7 @@ from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.protocol.contest import Carried, Contest, SealedText, open_statement, read_contest
 from orchestrator.protocol.jose import jws_hash, lowered, peek_jws
 from orchestrator.protocol.mandate import Mandate
-from orchestrator.protocol.ports import BindingView, ChainView
+from orchestrator.protocol.ports import BindingView, ChainView, seat_knowing
 from orchestrator.protocol.wire import Hex32, WireModel, read_model, seat_number, seat_ref
 
 router = APIRouter()
@@ -112,7 +112,7 @@ def _carried(row: Row) -> Carried:
 async def verified(jws: str, chain: ChainView) -> tuple[Contest, BindingView]:
     """A contest signed by the identity seat of its binding, with that binding. Raises Refused or Invalid."""
     binding = await chain.binding(int(peek_jws(jws)[1].get("binding") or 0))
-    identity = await chain.seat(binding.identity)
+    identity = await seat_knowing(chain, await chain.seat(binding.identity), "identity", [jws])
     contest = read_contest(jws, identity.key_of("identity", jws))
     ledger = chain.domain("CaseLedger")
     if seat_number(contest.iss) != binding.identity or contest.version != binding.version:

@@ -19,7 +19,7 @@ from orchestrator.pipeline.context import Context
 from orchestrator.pipeline.recalls import MOVABLE, OPEN, recalls_of
 from orchestrator.protocol.contest import Carried, read_reply
 from orchestrator.protocol.jose import jws_hash
-from orchestrator.protocol.ports import SeatView
+from orchestrator.protocol.ports import SeatView, seat_knowing
 from orchestrator.protocol.wire import read_model
 from orchestrator.store import cases, contests, evidence
 from orchestrator.store.cases import Connection
@@ -88,7 +88,7 @@ async def _fetch(context: Context, seat: SeatView, rows: list[ContestRow]) -> No
         row = asked.get(jws_hash(carried.contest))
         if row is None or carried.reply is None:
             continue
-        reply = read_reply(carried.reply, seat)
+        reply = read_reply(carried.reply, await seat_knowing(context.view, seat, "evidence", [carried.reply]))
         if reply.contest != row.hash or reply.case != row.case_id:
             raise Refused("答复与异议不符", detail_en="the reply is to another contest", code="wrong-reply")
         async with context.pool.connection() as connection:

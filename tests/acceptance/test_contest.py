@@ -96,7 +96,12 @@ async def test_contest__department_corrects_its_record__the_case_goes_on_by_itse
         )
         check_problem(response, 409, "contested-before")
 
-        listed = await until(lambda: _listed(officer, contest))
+        async def brought() -> Any:
+            return await world.rows("select 1 as one from contest where hash = %s and state = 'open'", [contest])
+
+        await until(brought)
+        listed = await officer.at_desk("corrections")
+        assert contest in listed
         assert ITEM in listed
         opened = json.loads(await officer.at_desk("correction", contest))
         assert (opened["why"], opened["answered"]) == (WHY, {CLAIM: False})
@@ -132,11 +137,6 @@ async def test_contest__department_corrects_its_record__the_case_goes_on_by_itse
         dump = await world.dump()
         assert WHY not in dump
         assert "移出异常名录" not in re.sub("未列入经营异常名录", "", dump)
-
-
-async def _listed(officer: Officer, contest: str) -> str:
-    text = await officer.at_desk("corrections")
-    return text if contest in text else ""
 
 
 @contextmanager
