@@ -27,9 +27,10 @@ from orchestrator.ledger.poster import HeadPart, Poster
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
-from orchestrator.protocol.jose import jws_hash, sign_jws
+from orchestrator.protocol.jose import jws_hash, peek_jws, sign_jws
 from orchestrator.protocol.keyfolder import FolderKeys, load_seat_keys, save_seat_keys
 from orchestrator.protocol.keyset import SeatKeys, SigningAccount
+from orchestrator.protocol.mandate import Mandate, open_subject
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sheet import head_digest
 from orchestrator.protocol.wire import CLOCK_SKEW
@@ -266,3 +267,77 @@ async def test_rotate__done__folders_hold_what_is_needed_and_no_more(
     await asyncio.to_thread(cli_keys.destroy, ROTATED["sealing"], at_once=False, yes=True)
     assert "nothing to destroy" in capsys.readouterr().out
     assert (running.folders / ROTATED["sealing"] / "past" / f"{kept}.pem").exists()
+
+
+# Whoever steals one key. Each holds the key that is in force.
+
+
+def stolen(running: Running, name: str, kind: str) -> Any:
+    """The key of a department that is in force, taken out of its folder with the passphrase."""
+    return getattr(load_seat_keys(running.folders / name, running.passphrase), kind)
+
+
+async def test_thief__of_the_evidence_key__forged_answer_is_in_no_log(running: Running) -> None:
+    name, mandate = ROTATED["evidence"], await running.mandate()
+    seat = await running.look(running.chain.consortium.seats[name].number)
+    item = next(item for item in GALLERY_ITEMS if running.chain.consortium.provider(item) == seat.number)
+    questions = [Question(mandate=jws_hash(mandate), item=item, index=0, purpose="decide")]
+    batch, body = running.client.signed(seat, questions, [mandate])
+    value = await running.client._send(seat, "questions", body)
+    assert running.client.read(seat, batch, questions, value).answers[0].question == questions[0].id
+    genuine = value["answers"][0]
+    payload = peek_jws(genuine["answer"])[1] | {"attempt": genuine["attempt"] + 1}
+    forged = sign_jws(payload, typ=peek_jws(genuine["answer"])[0]["typ"], key=stolen(running, name, "evidence"))
+    envelope = genuine | {"answer": forged, "attempt": genuine["attempt"] + 1}
+    assert read_answer(AnswerEnvelope.parse(envelope), seat.key_of("evidence", forged)), "the signature itself is good"
+    with pytest.raises(Refused) as refused:
+        running.client.read(seat, batch, questions, value | {"answers": [envelope]})
+    assert refused.value.code == "not-logged"
+
+
+async def test_thief__of_the_request_key__asks_what_a_mandate_covers_and_no_more(running: Running) -> None:
+    key, there = stolen(running, ROTATED["request"], "request"), running.chain.consortium
+    mandate = await running.mandate()
+    forged = sign_jws(peek_jws(mandate)[1] | {"jti": "x" * 32}, typ=peek_jws(mandate)[0]["typ"], key=key)
+    item = GALLERY_ITEMS[0]
+    seat = await running.look(there.provider(item))
+    thief = GatewayClient(OPERATOR, key, running.view, transport=running.client._http._transport, timeout=30)
+    for jws, asked, reason in (
+        (forged, item, "forged-mandate"),
+        (mandate, "E99.company", "unknown-item"),
+        (mandate, item, None),
+    ):
+        question = Question(mandate=jws_hash(jws), item=asked, index=0, purpose="decide")
+        envelope = (await thief.ask(seat, [question], [jws])).answers[0]
+        answer = read_answer(envelope, seat.key_of("evidence", envelope.answer))
+        assert answer.reason == reason
+        assert all(not claim.sealed_to or claim.key not in answer.claims for claim in there.scenario.item(item).claims)
+
+
+async def test_thief__of_the_sealing_key__opens_what_is_sealed_to_that_seat_alone(running: Running) -> None:
+    name = ROTATED["sealing"]
+    key, seat = stolen(running, name, "sealing"), running.chain.consortium.seats[name].number
+    mandate = Mandate.model_validate(peek_jws(await running.mandate())[1])
+    opened: dict[bool, set[int]] = {True: set(), False: set()}
+    for role, slots in mandate.subjects.items():
+        for index, slot in enumerate(slots):
+            for holder in map(int, slot.sealed):
+                try:
+                    open_subject(mandate, role, index, seat=holder, key=key)
+                    opened[True].add(holder)
+                except Refused:
+                    opened[False].add(holder)
+    assert opened[True] == {seat}
+    assert len(opened[False]) > 1
+
+
+async def test_thief__of_the_identity_key__invents_until_the_seat_is_suspended(running: Running) -> None:
+    invented = running.chain.consortium.mandate(key=stolen(running, ROTATED["identity"], "identity"))
+    item = next(each for each in GALLERY_ITEMS if running.chain.consortium.provider(each) not in (POLICE,))
+    question = Question(mandate=jws_hash(invented), item=item, index=0, purpose="decide")
+    seat = await running.look(running.chain.consortium.provider(item))
+    for standing, reason in (("suspend", "identity-suspended"), ("reinstate", None)):
+        await running.chain.council_sender.send("Consortium", standing, POLICE)
+        await asyncio.sleep(1.2)  # the gateway's view is a second old at most
+        envelope = (await running.client.ask(seat, [question], [invented])).answers[0]
+        assert read_answer(envelope, seat.key_of("evidence", envelope.answer)).reason == reason
