@@ -153,6 +153,7 @@ async def serve(settings: Settings, departments: list[str], port: int) -> None:
         config = uvicorn.Config(
             create_app(seats, view), host=settings.host, port=port, log_config=None, access_log=False
         )
+        typer.echo(f"网关已就绪 serving: {', '.join(f'http://{settings.host}:{port}/{name}' for name in departments)}")
         await uvicorn.Server(config).serve()
 
 

@@ -174,17 +174,9 @@ def _document(file: Path) -> tuple[dict[str, Any], str]:
     """A department file and the department that it is about. Raises Invalid, with the file's name before the field."""
     try:
         document = parse_document(_text(file))
+        return document, owner_of(document)
     except Invalid as error:
         raise _of(file, error) from error
-    try:
-        return document, owner_of(document)
-    except (KeyError, TypeError):
-        raise Invalid(
-            field=f"{file.name} department.id",
-            detail="缺少部门 id",
-            detail_en="the department's id is missing",
-            remedy="department: {id: haidian-water, …}",
-        ) from None
 
 
 def _of(file: Path, error: Invalid) -> Invalid:

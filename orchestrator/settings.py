@@ -175,8 +175,9 @@ class Settings(BaseSettings):
             raise Invalid(
                 field=PREFIX + variable,
                 detail=f"缺少设置 {PREFIX}{variable}",
-                detail_en=f"setting {PREFIX}{variable} is missing, and no devnet runs in {self.data_dir.name}/",
-                remedy=f"先运行 make demo,或设置 {PREFIX}{variable} / run make demo first, or set {PREFIX}{variable}",
+                detail_en=f"setting {PREFIX}{variable} is missing, and no devnet runs in {self.data_dir}",
+                remedy=f"先运行 make demo;本地链若在别处,到那里运行本命令或设置 {PREFIX}DATA_DIR;否则设置 {PREFIX}{variable} / "
+                f"run make demo first; if a devnet runs elsewhere, run this there or set {PREFIX}DATA_DIR; else set {PREFIX}{variable}",
                 code="setting-missing",
             )
         return value

@@ -61,8 +61,8 @@ class Ports:
                 f"端口 {port}({name})被其他程序占用",
                 detail_en=f"port {port} ({name}) is taken by another program",
                 code="port-taken",
-                remedy="结束占用该端口的程序，或用 make clean 清除本地链重新开始 / "
-                "end that program, or begin afresh with make clean",
+                remedy=f"结束占用该端口的程序;若此本地链可以不要,把 {self._file.parent} 移到别处再启动(密钥也在其中) / "
+                f"end that program; or, if this local chain may go, move {self._file.parent} elsewhere: keys are in it too",
             )
         if self._ports.get(name) != port:
             self._ports[name] = port

@@ -204,10 +204,17 @@ def parse_document(text: str) -> dict[str, Any]:
 
 
 def owner_of(document: Mapping[str, Any]) -> str:
-    """Id of the department that a document describes or extends."""
-    if "department" in document:
-        return str(document["department"]["id"])
-    return str(document["extends"])
+    """Id of the department that a document describes or extends. Raises Invalid when it says neither."""
+    department = document.get("department")
+    owner = department.get("id") if isinstance(department, Mapping) else document.get("extends")
+    if not owner:
+        raise Invalid(
+            field="department.id",
+            detail="没有写明是哪个部门",
+            detail_en="the document names no department",
+            remedy="写 department.id,或以 extends 写明补充哪个部门 / give department.id, or extends with the department's id",
+        )
+    return str(owner)
 
 
 def with_ids(evidence_id: str, department: str, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from stdnum.cn import uscc
 
-from orchestrator.domain.catalogue import Catalogue, parse_document
+from orchestrator.domain.catalogue import Catalogue, owner_of, parse_document
 from orchestrator.domain.errors import Invalid
 from orchestrator.scenarios import load_catalogue
 
@@ -169,3 +169,10 @@ def test_load_catalogue__shipped__seventeen_departments_and_all_evidence() -> No
     assert catalogue.evidence("E04").source == "mandate"
     for department in catalogue.departments.values():
         assert department.hosted_by in catalogue.departments
+
+
+@pytest.mark.parametrize("document", [{}, {"department": {"seat": 3}}, {"department": 7}, {"extends": ""}])
+def test_owner_of__names_no_department__invalid(document: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as caught:
+        owner_of(document)
+    assert caught.value.field == "department.id"
