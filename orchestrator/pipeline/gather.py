@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from orchestrator.domain.errors import LianbanError, Refused
 from orchestrator.domain.scenario import Scenario
+from orchestrator.domain.scenario_parts import EvidenceItem
 from orchestrator.pipeline.context import Context
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
-from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.question import Question
 from orchestrator.protocol.sdjwt import open_disclosure
 from orchestrator.store import batches, cases, evidence
@@ -46,10 +47,14 @@ async def _ask_seat(context: Context, number: int, rows: Sequence[QuestionRow], 
     questions = [Question(mandate=r.mandate, item=r.item, index=r.idx, purpose=r.purpose) for r in rows]
     chained = [jws for case_id in dict.fromkeys(row.case_id for row in rows) for jws in mandates[case_id]]
     try:
+        items = await _items(context, rows, mandates)
         seat = await context.view.seat(number)
         result = await context.gateways.ask(seat, questions, chained)
         seat = await context.view.seat(number)  # its keys may have changed while it answered
-        answers = [_answer_row(envelope, seat.key_of("evidence", envelope.answer)) for envelope in result.answers]
+        answers = [
+            answer_row(envelope, seat.key_of("evidence", envelope.answer), item)
+            for envelope, item in zip(result.answers, items, strict=True)
+        ]
     except LianbanError as error:
         log.warning("department-did-not-answer", seat=number, questions=len(rows), code=error.code)
         async with context.pool.connection() as connection:
@@ -76,11 +81,27 @@ async def _ask_seat(context: Context, number: int, rows: Sequence[QuestionRow], 
         )
 
 
-def _answer_row(envelope: AnswerEnvelope, key: dict[str, Any]) -> dict[str, Any]:
-    """What is stored of an answer. One that its department did not sign is no answer at all: raises Refused."""
+async def _items(context: Context, rows: Sequence[QuestionRow], mandates: dict[str, list[str]]) -> list[EvidenceItem]:
+    """The evidence item of each question, as the scenario version of its case has it."""
+    versions = {case: str(peek_jws(mandates[case][0])[1]["version"]) for case in {row.case_id for row in rows}}
+    return [(await context.definitions.get(versions[row.case_id])).item(row.item) for row in rows]
+
+
+def answer_row(envelope: AnswerEnvelope, key: Mapping[str, Any], item: EvidenceItem) -> dict[str, Any]:
+    """What is stored of an answer to a question about `item`.
+
+    Raises Refused for one that its department did not sign, which is no answer at all, and for one that discloses more than
+    the scenario lets this side read: such an answer is not kept.
+    """
     answer = read_answer(envelope, key)
     if answer.question != envelope.question:
         raise Refused("应答与问题不符", detail_en="the answer is to another question", code="wrong-question")
+    if not answer.claims.keys() <= {claim.key for claim in item.claims if not claim.sealed_to}:
+        raise Refused(
+            "应答公开了不应公开的核验项",
+            detail_en="the answer discloses a claim that is not for the orchestrator",
+            code="discloses-too-much",
+        )
     return {
         "id": envelope.question,
         "state": "answered" if answer.result == "answered" else "refused",
