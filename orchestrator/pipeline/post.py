@@ -12,6 +12,7 @@ from orchestrator.domain.canonical import from_hex
 from orchestrator.domain.errors import Diverged, LianbanError
 from orchestrator.ledger.poster import MAX_CALLDATA, HeadPart, SheetPart
 from orchestrator.pipeline.context import Context
+from orchestrator.protocol.loghead import SignedHead
 from orchestrator.protocol.sheet import MAX_TRANSITIONS, Transition, unpack_step
 from orchestrator.store import batches, cases
 from orchestrator.store.batches import SettledRow
@@ -119,7 +120,12 @@ async def with_proofs(context: Context, rows: list[dict[str, Any]]) -> list[Head
         old = int(row["anchored_size"])
         try:
             seat = await context.view.seat(row["seat"])
-            proof = await context.gateways.consistency(seat, old, int(row["size"])) if old else ()
+            head = SignedHead(**{name: row[name] for name in SignedHead.model_fields})
+            if head.signer(context.view.domain("CaseLedger")) != seat.signer:
+                head = await context.gateways.head(
+                    seat
+                )  # its chain key was rotated: what the old one signed counts no more
+            proof = await context.gateways.consistency(seat, old, head.size) if old else ()
         except LianbanError as error:
             log.warning("no-consistency-proof", seat=row["seat"], code=error.code)
             return None
@@ -127,10 +133,10 @@ async def with_proofs(context: Context, rows: list[dict[str, Any]]) -> list[Head
             seat=row["seat"],
             old_size=old,
             old_root=from_hex(row["anchored_root"]) if old else bytes(32),
-            new_size=row["size"],
-            new_root=from_hex(row["root"]),
+            new_size=head.size,
+            new_root=from_hex(head.root),
             proof=tuple(proof),
-            signature=from_hex(row["signature"], 65),
+            signature=from_hex(head.signature, 65),
         )
 
     return [head for head in await asyncio.gather(*(one(row) for row in rows)) if head is not None]
