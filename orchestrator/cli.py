@@ -40,7 +40,9 @@ GROUPS: dict[str, Group] = {
     "scenario": Group("orchestrator.cli_publish", "场景:检查、方案、发布、落地 · check, plan, publish, bind"),
     "gateway": Group("orchestrator.cli_gateway", "部门网关 · serve departments' gateways"),
     "seat": Group("orchestrator.cli_seat", "本部门的席位:同意书、否决 · a seat: agreements, veto"),
-    "keys": Group("orchestrator.cli_keys", "本部门的密钥:查看、轮换、销毁 · a department's keys: look, rotate, destroy"),
+    "keys": Group(
+        "orchestrator.cli_keys", "本部门的密钥:查看、轮换、销毁 · a department's keys: look, rotate, destroy"
+    ),
     "council": Group("orchestrator.cli_council", "理事会:提案、签署、执行 · the council: propose, sign, execute"),
     "officer": Group("orchestrator.cli_officer", "审批人员:密钥、待办、决定 · officers: key, queue, decisions"),
     "replay": Group("orchestrator.cli_replay", "复核:按原案卷再次评判 · decide a case once more, as its approver"),

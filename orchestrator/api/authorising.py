@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 
 from orchestrator.api.state import State
 from orchestrator.domain.canonical import canonical
+from orchestrator.domain.suite import hash_of
 from orchestrator.store import applications
 
 
@@ -29,7 +29,7 @@ async def once(
     """
     if key is None:
         return await prepare()
-    digest = hashlib.sha256(canonical(asked)).digest()
+    digest = hash_of(canonical(asked))
     async with state.context.pool.connection() as connection:
         kept = await applications.begin_idempotent(connection, subject, key, digest)
     if kept is not None:

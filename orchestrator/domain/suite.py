@@ -233,7 +233,8 @@ def unseal_by(agree: Callable[[bytes], bytes], public: bytes, sealed: bytes, inf
     enc, ciphertext = sealed[:_ENCAPSULATED], sealed[_ENCAPSULATED:]
     if len(enc) != _ENCAPSULATED:
         raise ValueError("does not open")
-    generate_sealing().exchange(X25519PublicKey.from_public_bytes(enc))  # ValueError for a point of small order (RFC 9180, 7.1.4)
+    # ValueError for a point of small order (RFC 9180, 7.1.4), before anybody else is asked about it.
+    generate_sealing().exchange(X25519PublicKey.from_public_bytes(enc))
     common = agree(enc)
     secret = _expand(_extract(b"", _KEM_ID, b"eae_prk", common), _KEM_ID, b"shared_secret", enc + public, 32)
     context = b"\0" + _extract(b"", _HPKE_ID, b"psk_id_hash", b"") + _extract(b"", _HPKE_ID, b"info_hash", info)

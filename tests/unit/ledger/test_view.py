@@ -169,7 +169,9 @@ async def test_seat__publishes_what_is_no_keyset_of_its_own__only_it_stops(node_
         await rotate(chain, MARKET, mine.document(), keys, change=change)
         assert (await chain.view.seat(MARKET)).active
         # Its keys ended with the first document that was none.
-        assert (await chain.view.seat(MARKET)).past == (PastKeyset(keyset=mine, until=since, signer=keys.chain.address),)
+        assert (await chain.view.seat(MARKET)).past == (
+            PastKeyset(keyset=mine, until=since, signer=keys.chain.address),
+        )
 
 
 @pytest.mark.parametrize("who", ["seat", "council"])
