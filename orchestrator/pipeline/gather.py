@@ -2,6 +2,7 @@
 
 A department that does not answer is asked again, ever more slowly, inside a window; meanwhile the applicant is offered
 the material, and once it is there nobody waits for the department any longer. What a department answers is stored as it came: only an approver judges it.
+What is not for this side to read is not stored at all.
 """
 
 from __future__ import annotations
