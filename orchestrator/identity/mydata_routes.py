@@ -16,7 +16,6 @@ from orchestrator.identity import looks, mydata, pages
 from orchestrator.identity.deliveries import VISIT_SECONDS
 from orchestrator.identity.mydata import MyData
 
-PATH: Final = "/mydata"
 COOKIE: Final = "lianban-mydata"
 _BEIJING: Final = ZoneInfo("Asia/Shanghai")
 
@@ -29,7 +28,7 @@ def add_routes(app: FastAPI, data: MyData, page: Any, form: Any, environment: En
 
     def render(request: Request, view: pages.View, cookie: str) -> Response:
         status = 422 if view["errors"] else 200
-        stamped = {**view, "action": PATH, "csrf": seat.form_token(cookie)}
+        stamped = {**view, "action": pages.MYDATA_PATH, "csrf": seat.form_token(cookie)}
         if "application/json" in request.headers.get("accept", ""):
             response = Response(orjson.dumps(stamped), status, media_type="application/json")
         else:
@@ -38,7 +37,13 @@ def add_routes(app: FastAPI, data: MyData, page: Any, form: Any, environment: En
 
     def with_cookie(response: Response, cookie: str) -> Response:
         response.set_cookie(
-            COOKIE, cookie, max_age=VISIT_SECONDS, path=PATH, httponly=True, secure=page.secure, samesite="strict"
+            COOKIE,
+            cookie,
+            max_age=VISIT_SECONDS,
+            path=pages.MYDATA_PATH,
+            httponly=True,
+            secure=page.secure,
+            samesite="strict",
         )
         return response
 
@@ -46,7 +51,7 @@ def add_routes(app: FastAPI, data: MyData, page: Any, form: Any, environment: En
         view = mydata.sign_in_view(development=seat.profile != "production")
         return render(request, pages.with_errors(view, errors), cookie)
 
-    @app.get(PATH)
+    @app.get(pages.MYDATA_PATH)
     async def show(request: Request) -> Response:
         async def answer() -> Response:
             cookie = request.cookies.get(COOKIE, "") or secrets.token_urlsafe(32)
@@ -57,7 +62,7 @@ def add_routes(app: FastAPI, data: MyData, page: Any, form: Any, environment: En
 
         return await page.guarded(request, answer)  # type: ignore[no-any-return]
 
-    @app.post(PATH)
+    @app.post(pages.MYDATA_PATH)
     async def act(request: Request) -> Response:
         async def answer() -> Response:
             page.check_origin(request)

@@ -22,6 +22,8 @@ from orchestrator.identity.subjects import ID_LABELS, NAMED, id_label, rows_show
 from orchestrator.protocol.jose import thumbprint
 
 View = dict[str, Any]
+MYDATA_PATH: Final = "/mydata"
+"""Where a person's own pages are: `mydata.py`."""
 
 TITLES: Final[dict[str, Words]] = {
     "sign-in": {"zh": "登录", "en": "Sign in"},
@@ -238,9 +240,10 @@ def _notice_paragraphs(needs: Needs, operator: Words, approvers: Sequence[Words]
             "here, and nothing else.",
         },
         {
-            "zh": f"授权自签署之日起 {MANDATE_DAYS} 日内有效,您可随时撤回。部门只回答问题,不提供记录副本。",
-            "en": f"This holds for {MANDATE_DAYS} days and you may withdraw it at any time. Departments answer "
-            "questions; they hand over no records.",
+            "zh": f"授权自签署之日起 {MANDATE_DAYS} 日内有效,您可随时在本网站的“我的数据”页({MYDATA_PATH})撤回,并查看谁查过您的数据。"
+            "部门只回答问题,不提供记录副本。",
+            "en": f"This holds for {MANDATE_DAYS} days. On this site's page “My data” ({MYDATA_PATH}) you may withdraw it at any time and see "
+            "who looked at your data. Departments answer questions; they hand over no records.",
         },
         {
             "zh": "标有“可拒绝”的事项以您的单独同意为依据,可逐项拒绝;拒绝后改由您提交材料。",

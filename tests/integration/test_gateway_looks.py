@@ -192,7 +192,7 @@ async def test_store__index_of_looks__cannot_be_searched_without_the_seats_key(
     await ask(consortium, operator, consortium.mandate(), "E01.handler")
     seat = gateway.seats["beijing-public-security"]
     today = day_of(int(time.time()))
-    tokens = {bytes(row["token"]) for row in await seat.store.rows("select token from look")}  # type: ignore[arg-type]
+    tokens = {bytes(row["token"]) for row in await seat.store.rows("select token from look")}
     secret = await seat.index.secret(seat.store, seat.keys.sealing, seat.number)
     assert token(secret, today, "citizen", CHEN) in tokens
     assert token(b"\0" * 32, today, "citizen", CHEN) not in tokens
@@ -200,7 +200,7 @@ async def test_store__index_of_looks__cannot_be_searched_without_the_seats_key(
     (sealed,) = await seat.store.rows("select sealed from index_secret")
     assert secret.hex() not in str(sealed)
     hidden = await seat.store.rows("select kinds from answer limit 5")
-    assert not any(b"identity_matches" in bytes(row["kinds"]) for row in hidden)  # type: ignore[arg-type]
+    assert not any(b"identity_matches" in bytes(row["kinds"]) for row in hidden)
 
 
 async def test_looks__refused_after_withdrawal__told_as_withdrawn(

@@ -39,7 +39,7 @@ class LedgerStandIn:
         self.heads: dict[int, list[Head]] = {}
 
     async def anchored(self, seat: int) -> Head | None:
-        return self.heads.get(seat, [None])[-1]  # type: ignore[list-item]
+        return self.heads.get(seat, [None])[-1]
 
     async def was_anchored(self, head: Head) -> bool:
         return head in self.heads.get(head.seat, [])
