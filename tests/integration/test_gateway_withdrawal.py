@@ -195,7 +195,10 @@ async def test_ask__withdrawn_between_judgement_and_log__refused(
         return await append(store, asked)
 
     monkeypatch.setattr(querylog, "append", late)
-    answers = await ask(consortium, operator, jws, "E05.company")
+    async with slowed(gateway.seats[MARKET_ID]) as slow:
+        slow.let.set()
+        answers = await ask(consortium, operator, jws, "E05.company")
+    assert not slow.asked.is_set(), "the records were read"
     found = read(consortium, answers, MARKET)["E05.company"]
     assert (found.result, found.reason) == ("refused", "withdrawn")
     place = answers.answers[0].log

@@ -106,6 +106,14 @@ def test_judge__mandate_found_bad__its_reason(ask: Ask, reason: Reason) -> None:
     assert ask.but(mandates={ask.question.mandate: reason}) is reason
 
 
+def test_judge__case_withdrawn__withdrawn_whatever_replaced_it(ask: Ask) -> None:
+    case = ask.given.mandates[ask.question.mandate]
+    assert isinstance(case, Presented)
+    assert ask.but(withdrawn=frozenset({case.case})) is Reason.WITHDRAWN
+    assert ask.but(withdrawn=frozenset({case.case}), replaced={ask.question.mandate: "amendment"}) is Reason.WITHDRAWN
+    assert isinstance(ask.but(withdrawn=frozenset({"0x" + "11" * 32})), Admitted)
+
+
 def test_judge__binding_gone__unknown_binding(ask: Ask) -> None:
     assert ask.but(bindings={}) is Reason.UNKNOWN_BINDING
 
