@@ -204,9 +204,10 @@ async def take_contest(state: State, row: Row, jws: str) -> str:
         found = await cases.get(connection, case)
         if new:
             await cases.note(connection, [(case, "contested", {"contest": jws_hash(jws), "seat": prepared["seat"]})])
-            if found is not None and Status(found.status) in OPEN:
-                # Through the approvers at once, so that they know, and no officer decides meanwhile.
-                await cases.wake(connection, [case], "gather", only=MOVABLE)
+            # Through the approvers at once, so that they know, and no officer decides meanwhile; what a worker holds goes later.
+            is_open = found is not None and Status(found.status) in OPEN
+            if not is_open or await cases.wake(connection, [case], "gather", only=MOVABLE):
+                await contests.followed(connection, jws_hash(jws))
         await applications.forget_application(connection, str(row["id"]))
     return case
 

@@ -98,7 +98,8 @@ async def _fetch(context: Context, seat: SeatView, rows: list[ContestRow]) -> No
 
 
 async def _go_on(context: Context, row: ContestRow) -> bool:
-    """Wakes the case of a contest that has come to something; one with an outcome on its way is left until that has landed."""
+    """Wakes the case of a contest that is new or has come to something; one with an outcome on its way is left until that has
+    landed."""
     async with context.pool.connection() as connection:
         case = await cases.get(connection, row.case_id)
         if case is None or Status(case.status) not in OPEN:

@@ -77,7 +77,6 @@ async def contested(line: Line, filed: Filed, *, days: int = 14) -> str:
             seat=MARKET,
             statement=statement.model_dump(),
         )
-    await rows(line.pool, "update case_file set stage = 'gather', due_at = now() where id = %s", filed.id)
     return jws
 
 
@@ -97,6 +96,7 @@ async def test_contest__department_is_down_then_corrects__waits_and_goes_on_to_a
     await take_contests(line.context)
     waiting = await line.run(filed.id)
     assert (waiting.stage, waiting.error and waiting.error["code"]) == ("waiting", "contested")
+    assert await take_contests(line.context) == 0
     desk.down = False
     await take_contests(line.context)
     await take_contests(line.context)
@@ -118,8 +118,8 @@ async def test_contest__department_is_down_then_corrects__waits_and_goes_on_to_a
 async def test_contest__rejected__an_officer_decides_and_the_case_is_accepted(line: Line, desk: Desk) -> None:
     filed = await returned(line)
     jws = await contested(line, filed)
-    await line.run(filed.id)
     await take_contests(line.context)
+    await line.run(filed.id)
     desk.replies[jws_hash(jws)] = replied(line.approvers.consortium, jws, "rejected")
 
     await take_contests(line.context)
@@ -149,7 +149,6 @@ async def test_contest__refused_by_the_gateway__case_goes_on_as_if_there_were_no
     filed = await returned(line)
     desk.refuses = True
     await contested(line, filed)
-    await line.run(filed.id)
 
     await take_contests(line.context)
 

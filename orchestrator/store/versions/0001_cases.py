@@ -171,12 +171,12 @@ create table contest (
     made_at timestamptz not null default now(),
     replied_at timestamptz,
     lapsed_at timestamptz,
-    followed boolean not null default true
+    followed boolean not null default false
 );
 create index contest_case on contest (case_id, made_at);
 create index contest_busy on contest (seat) where state in ('new', 'open') or not followed;
 comment on table contest is 'What applicants hold to be wrong of an answer, carried to its department and back: why is sealed to the department, the reply''s reason to applicant and approvers.';
-comment on column contest.followed is 'Whether the case has gone on with what became of it.';
+comment on column contest.followed is 'Whether the case has gone on with what became of it: first of all to its approvers, so that they know.';
 
 create table credential (
     case_id text primary key references case_file (id) on delete cascade,

@@ -115,6 +115,7 @@ async def test_contest__through_the_pages__signed_kept_and_the_case_sent_to_its_
     assert (back.status_code, back.headers["location"]) == (303, f"/cases/{case}")
     (row,) = await kept(world, case)
     assert (row.state, row.item, row.claims, row.seat) == ("new", ITEM, [CLAIM], MARKET)
+    assert row.followed
     today = datetime.now(UTC).date()
     assert row.reply_by >= load_calendar().deadline(today, 9, "working_day").day
     assert open_statement(SealedText(**row.statement), seat=MARKET, key=KEYS[MARKET].sealing).why == WHY
@@ -195,3 +196,17 @@ async def test_contest__withdrawn_case__refused(world: PortalWorld, visitor: Vis
     await world.put(case, status=int(Status.WITHDRAWN), stage="done")
 
     check_problem(await post(visitor, case), 409, "case-closed")
+
+
+async def test_contest__worker_holds_the_case__left_to_be_carried_on_later(
+    world: PortalWorld, visitor: Visitor
+) -> None:
+    case = await open_case(world, visitor)
+    await world.run(
+        "update case_file set lease_owner = 'w', lease_until = now() + interval '1 hour' where id = %s", [case]
+    )
+
+    await sign(visitor, await post(visitor, case))
+
+    (row,) = await kept(world, case)
+    assert not row.followed
