@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.audit.evidence import check, read_file
 from orchestrator.audit.memory import Memory
 from orchestrator.audit.promises import read_promises
+from orchestrator.audit.statements import Word
 from orchestrator.domain.errors import Invalid
 from orchestrator.protocol.answer import AnswerEnvelope, build_answer
 from orchestrator.protocol.question import Question
@@ -138,14 +139,39 @@ def test_read_file__rubbish__invalid(tmp_path: Path, content: bytes) -> None:
     assert error.value.code == "not-evidence"
 
 
+def rewritten() -> tuple[Word, dict[str, Any]]:
+    """Evidence of a rewrite with the seat as the chain has it."""
+    log = Log([an_entry(index) for index in range(6)])
+    heads = word([log.head(5)])
+    (lie,) = audit(Log([an_entry(0), an_entry(77), *log.entries[2:]]), heads).lies
+    return heads, orjson.loads(orjson.dumps(lie.document(heads)))
+
+
+def test_check__nodes_or_signature_or_time_of_another__not_proven() -> None:
+    heads, content = rewritten()
+    assert check(content, heads, now=NOW).conclusion is Mark.PROVEN
+    old, new = content["statements"]
+    nodes = content["nodes"]
+    for altered in ([], nodes[:-1], nodes[1:], ["0x" + "00" * 32, *nodes[1:]], [*nodes, nodes[0]]):
+        assert check(content | {"nodes": altered}, heads, now=NOW).conclusion is Mark.UNCHECKED
+    other = Log([an_entry(9)]).head().signature
+    for statements in (
+        [old, new | {"signature": other}],
+        [old | {"transaction": "0x" + "11" * 32}, new],
+        [old, new | {"dated": other}],
+        [{"size": 5, "root": old["root"], "source": "seen"}, new],
+        [old | {"root": new["root"]}, new],
+    ):
+        assert check(content | {"statements": statements}, heads, now=NOW).conclusion is Mark.WRONG
+    elsewhere = content["chain"] | {"id": 78}
+    assert check(content | {"chain": elsewhere}, heads, now=NOW).conclusion is Mark.WRONG
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
 def test_check__one_character_of_evidence_changed__never_another_proof(tmp_path: Path, data: st.DataObject) -> None:
-    log = Log([an_entry(index) for index in range(6)])
-    heads = word([log.head(5)])
-    bent = Log([an_entry(0), an_entry(77), *log.entries[2:]])
-    (lie,) = audit(bent, heads).lies
-    text = orjson.dumps({**lie.document(heads), "zh": "", "en": ""}).decode()
+    heads, evidence = rewritten()
+    text = orjson.dumps(evidence | {"zh": "", "en": ""}).decode()
     place = data.draw(st.integers(0, len(text) - 1))
     changed = text[:place] + data.draw(st.sampled_from("0a9fZ-_")) + text[place + 1 :]
     if changed == text:
