@@ -376,11 +376,11 @@ def _failed(value: Value | LianbanError) -> bool:
 
 
 def _misfit(kind: str, value: Value | LianbanError) -> str:
-    """What is wrong with a value of a claim of that type; "" when nothing is. Null is a value of every type."""
-    if value is None or isinstance(value, LianbanError):
+    """What is wrong with a value of a claim of that type; "" when nothing is. Null is a value of every type, and a predicate
+    that is no condition is refused before."""
+    if value is None or kind == "predicate" or isinstance(value, LianbanError):
         return ""
     fits = {
-        "predicate": isinstance(value, bool) or value == "unknown",
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "decimal": isinstance(value, str) and _DECIMAL.fullmatch(value) is not None,
         "date": isinstance(value, str) and _DAY.fullmatch(value) is not None,

@@ -308,7 +308,7 @@ def _statement(
         for name, table in (fetched or {}).items()
     )
     columns = "".join(
-        f",\n  (select ({expand(claim.sql)}) from (select %(p{position})s::jsonb as p) as params) as c{position}"
+        f",\n  (select {_expression(claim)} from (select %(p{position})s::jsonb as p) as params) as c{position}"
         for position, claim in enumerate(claims)
     )
     if whole:
@@ -320,6 +320,11 @@ def _statement(
         f"select s.n, (r.n is not null) as found{columns}\n"
         "from subject s left join r on r.n = s.n limit %(limit)s"
     )
+
+
+def _expression(claim: SqlClaim) -> str:
+    """A claim's SQL. The database refuses a predicate that is no condition, before the first subject is asked about."""
+    return f"(({expand(claim.sql)}) and true)" if claim.type == "predicate" else f"({expand(claim.sql)})"
 
 
 def _unavailable(evidence: SqlEvidence, error: Exception) -> Unavailable:

@@ -104,6 +104,7 @@ def test_try__no_record__said_and_every_answer_unknown(tmp_path: Path, keys: Pat
         (("t.ycrq > s.today", "t.yrq > s.today"), "evidence.E30.record"),
         (("exists (select 1", "1 / (select 0) = exists (select 1"), "evidence.E30"),
         (("sql: not r.listed", "sql: pg_sleep(1) is null"), "evidence.E30"),
+        (("sql: not r.listed", "sql: r.listed::int"), "evidence.E30.claims.not_on_culture_list.sql"),
     ],
 )
 def test_try__something_is_wrong__place_in_the_file_and_remedy(
@@ -125,11 +126,11 @@ def test_try__claim_without_such_a_column__those_of_the_record_named(tmp_path: P
     assert "r has: listed" in result.exception.remedy
 
 
-def test_try__predicate_that_is_none__said_and_exit_code_2(tmp_path: Path, keys: Path) -> None:
-    result = run(bureau(tmp_path, ("sql: not r.listed", "sql: r.listed::int")), keys)
+def test_try__value_of_another_type__said_and_exit_code_2(tmp_path: Path, keys: Path) -> None:
+    result = run(bureau(tmp_path, ("type: predicate", "type: integer")), keys)
 
     assert result.exit_code == 2
-    assert "predicate" in result.output
+    assert "类型不符:sql 应得 integer" in result.output
 
 
 def test_try__claim_fails_on_this_record__said_and_exit_code_2(tmp_path: Path, keys: Path) -> None:
