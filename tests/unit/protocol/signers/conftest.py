@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from eth_utils.address import to_checksum_address
 
-from orchestrator.devnet.anvil import find_anvil
-from orchestrator.devnet.ports import free_port
-from tests.support.onchain import ask
+from tests.support.signing_node import account_of, signing_node
 from tests.support.softhsm import HOW, PIN, SoftHsm, find_module
 
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[str]:
-    """An Anvil that holds keys of its own and signs with them: no devnet's, which holds none."""
-    program, port = find_anvil(), free_port("127.0.0.1")
-    assert program is not None
-    process = subprocess.Popen([program, "--port", str(port), "--silent"])
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(200):
-            with contextlib.suppress(httpx.HTTPError):
-                ask(url, "eth_chainId")
-                break
-            time.sleep(0.1)
+    """A node that signs."""
+    with signing_node() as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="session")
 def account(node: str) -> str:
     """The address of a key that the node holds."""
-    return to_checksum_address(ask(node, "eth_accounts")[0])
+    return account_of(node)
 
 
 @pytest.fixture(scope="session")
