@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -27,6 +27,8 @@ from orchestrator.domain.case import Status
 from orchestrator.domain.errors import Refused
 from orchestrator.gateway.adapter import Adapter, load_adapters
 from orchestrator.gateway.store import store_name
+from orchestrator.identity.accounts import DEVELOPMENT_PASSCODE
+from orchestrator.identity.mydata_client import MyDataClient
 from orchestrator.identity.setup import DATABASE, seed_accounts
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
 from orchestrator.protocol.keyfolder import load_seat_keys
@@ -52,8 +54,8 @@ PARK = "zgc-haidian-park"
 """Approves, and has a process of its own."""
 PROVIDER = "beijing-public-security"
 """Seals values, and has a process of its own."""
-OFFICERS = "hitech-general"
-"""Waits for an officer of the park."""
+OFFICERS, CONTESTED = "hitech-general", "gallery-abnormal"
+"""Waits for an officer of the park; is contested by its applicant, and withdrawn."""
 TRIES = 3
 AT_ONCE = 5
 """Applicants who are at it together."""
@@ -105,6 +107,32 @@ async def decided_by_officer(world: World, applicant: DemoApplicant) -> bytes:
     return json.dumps(seen).encode()
 
 
+async def contested(world: World, applicant: DemoApplicant, why: str) -> None:
+    """The applicant contests what market supervision said, until that has been told; then withdraws."""
+    async with world.person(applicant.person) as client:
+        case = await client.apply(applicant.walk, list(applicant.plan.materials_after))
+        await client.settled(case, timeout=LONGEST)
+        contest = await client.contest(case, "E06.company", ["not_on_abnormal_list"], why)
+        await until(world, "select 1 from contest where hash = %s and state = 'open'", contest)
+        await client.withdraw(case)
+
+
+async def asked_who_looked(world: World, number: str) -> None:
+    """Somebody asks every department, through the identity seat, who asked about them."""
+    async with MyDataClient(world.cluster.identity) as person:
+        await person.sign_in(number, DEVELOPMENT_PASSCODE)
+        await person.act("look")
+
+
+async def until(world: World, query: LiteralString, *parameters: str) -> None:
+    """Waits until the orchestrator's database has such a row."""
+    for _ in range(int(LONGEST / 0.1)):
+        if await world.rows(query, parameters):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"nothing came of: {query}")
+
+
 async def looked_at_by_staff(world: World, cases: Sequence[str]) -> None:
     """Operator and auditor look at everything that is shown to them, and somebody at the services' metrics."""
     origins = (world.cluster.portal, world.cluster.identity)
@@ -130,9 +158,9 @@ async def flight(world: World, recording: Recording, adapters: Mapping[str, Adap
     marked = {
         each.id: marked_applicant(each, shipped(each.walk.scenario, catalogue), canary, marking)
         for each in world.demo.values()
-        if each.kind == "passes" or each.id == OFFICERS
+        if each.kind == "passes" or each.id in (OFFICERS, CONTESTED)
     }
-    officers_case = marked.pop(OFFICERS)
+    officers_case, contested_case = marked.pop(OFFICERS), marked.pop(CONTESTED)
     passing = list(marked.values())
 
     def seal_marked(material: Material, recipients: Mapping[int, Mapping[str, Any]]) -> SealedMaterial:
@@ -144,10 +172,12 @@ async def flight(world: World, recording: Recording, adapters: Mapping[str, Adap
         patch.setattr("orchestrator.demo.applicant.seal_material", seal_marked)
         shown = await asyncio.gather(*(approved(world, each, at_once) for each in passing))
         dossier = await decided_by_officer(world, officers_case)
+        await contested(world, contested_case, marking.keep(marking.word(12), "text"))
+        await asked_who_looked(world, passing[0].person)
         await looked_at_by_staff(world, [case["id"] for case in shown])
     entered = {
         text
-        for each in [*passing, officers_case]
+        for each in [*passing, officers_case, contested_case]
         for subjects in each.walk.subjects.values()
         for subject in subjects
         for text in (subject["id"], subject["name"], *subject["attributes"].values())
@@ -329,7 +359,9 @@ async def test_canary__sealing_broken_on_purpose__found(
     with restarted(world, PROVIDER, CANARY_BREAK="sealing"), recording.on():
         async with world.person(applicant.person) as client:
             case = await client.apply(applicant.walk, list(applicant.plan.materials_after))
-            await answered(world, case, "E01.handler")
+            await until(
+                world, "select 1 from question where case_id = %s and item = 'E01.handler' and state = 'answered'", case
+            )
             await client.withdraw(case)
     name = dict(canary.people)[applicant.person]
     searcher = Searcher(canary.markers[name].needles())
@@ -354,14 +386,3 @@ def restarted(world: World, department: str, **environment: str) -> Iterator[Non
     finally:
         supervisor.stop(process)
         supervisor.restart(process)
-
-
-async def answered(world: World, case: str, item: str) -> None:
-    """Waits until an evidence item of a case has an answer."""
-    for _ in range(int(LONGEST / 0.1)):
-        if await world.rows(
-            "select 1 from question where case_id = %s and item = %s and state = 'answered'", [case, item]
-        ):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"{item} was not answered")
