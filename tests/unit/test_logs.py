@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -153,7 +154,9 @@ def _portal() -> FastAPI:
 SERVERS: dict[str, Callable[[], FastAPI]] = {
     "portal": _portal,
     "gateway": lambda: gateway.create_app([], cast(Any, None)),
-    "identity": lambda: identity.create_app(cast(Any, SimpleNamespace(issuer="http://test", clients={})), cast(Any, None)),
+    "identity": lambda: identity.create_app(
+        cast(Any, SimpleNamespace(issuer="http://test", clients={}, follow=AsyncMock())), cast(Any, None)
+    ),
 }
 
 
