@@ -49,6 +49,7 @@ def remembered() -> Memory:
 # ---- memory
 
 
+@settings(max_examples=20)
 @given(size=st.integers(1, 40), anchored=st.integers(1, 40))
 def test_memory__kept_and_read__the_same(tmp_path_factory: pytest.TempPathFactory, size: int, anchored: int) -> None:
     log = Log([an_entry(index) for index in range(size)])
@@ -167,7 +168,7 @@ def test_check__nodes_or_signature_or_time_of_another__not_proven() -> None:
     assert check(content | {"chain": elsewhere}, heads, now=NOW).conclusion is Mark.WRONG
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(data=st.data())
 def test_check__one_character_of_evidence_changed__never_another_proof(tmp_path: Path, data: st.DataObject) -> None:
     heads, evidence = rewritten()

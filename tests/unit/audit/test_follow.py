@@ -155,7 +155,7 @@ def before(log: Log, anchored: Sequence[int], seen: int | None) -> Memory | None
     return audit(then, word([log.head(size) for size in anchored if size <= seen])).memory
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=histories())
 def test_follow__any_honest_log__never_accused(history: History) -> None:
     size, anchored, seen, answers, kept = history
@@ -178,7 +178,7 @@ def test_follow__any_honest_log__never_accused(history: History) -> None:
     assert done.read == size - (seen or 0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=histories(), data=st.data())
 def test_follow__entry_changed_that_a_head_covers__caught_and_proven(history: History, data: st.DataObject) -> None:
     size, anchored, seen, answers, kept = history
@@ -202,7 +202,7 @@ def test_follow__entry_changed_that_a_head_covers__caught_and_proven(history: Hi
         assert check(document, heads, now=NOW).conclusion is Mark.PROVEN
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(history=histories(), data=st.data())
 def test_follow__cut_below_a_head__caught(history: History, data: st.DataObject) -> None:
     size, anchored, seen, answers, kept = history
