@@ -322,7 +322,7 @@ def _filled(entry: Question | Entry, value: Any, kept: set[str], canary: Canary,
             for record in value
         ]
     if entry.type == "bank_account":
-        account = marking.keep(_bank_card(marking.digits(17)), "text")
+        account = marking.keep(bank_card(marking.digits(17)), "text")
         return {
             "holder": canary.names[value["holder"]],
             "bank": marking.keep(marking.word(), "text"),
@@ -336,7 +336,7 @@ def _filled(entry: Question | Entry, value: Any, kept: set[str], canary: Canary,
     return marking.keep(marking.word(), "text") if entry.type == "text" else value
 
 
-def _bank_card(body: str) -> str:
+def bank_card(body: str) -> str:
     """A bank card number with its check digit (ISO/IEC 7812) after `99` and the given digits."""
     digits = "99" + body[2:] + "0"
     doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
