@@ -126,7 +126,8 @@ async def _part(
         told = Told.model_validate_json(await post(http, view, "looks", {"request": access}))
     except ValidationError:
         raise Unavailable("网关应答格式不正确", detail_en="not as specified", code="bad-gateway") from None
-    if told.head.seat != view.number or told.head.signer(seat.chain.domain("CaseLedger")) != view.signer:
+    signer = told.head.signer(seat.chain.domain("CaseLedger"))
+    if told.head.seat != view.number or not view.signed_by(signer, seat.now()):
         raise Unavailable("日志头不是该席位签署的", detail_en="the head is not signed by the seat", code="bad-head")
     proven = check_told(told, access, seat=view, seats=views, anchored=anchored)
     return Part(access=access, told=told, proven=proven)
