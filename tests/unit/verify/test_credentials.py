@@ -163,11 +163,11 @@ async def test_check__issuers_key_rotated_since__by_the_key_of_its_day(lead: int
     world = make_consortium()
     seat = world.binding.approvers[0]
     world.chain.settle(CASE, Status.APPROVED, 1, world.binding.number)
-    old, later = by(world, seat), by(world, seat, iat=NOW + 20)
+    old, later = by(world, seat), by(world, seat, iat=NOW + 50)  # beyond what clocks may differ by
     keys = generate_seat_keys()
     fields = {name: getattr(world.seat(seat).keyset, name) for name in Keyset.__slots__ if name != "keys"}
     world.chain.admit(Keyset(**fields, keys=tuple(keys.public_jwks())), keys, at=NOW + 10)
-    trust = Trust(now=NOW + 30, chain=world.chain)
+    trust = Trust(now=NOW + 60, chain=world.chain)
     assert (await check(old.whole, trust)).conclusion is Mark.PROVEN
     assert (await check(later.whole, trust)).conclusion is Mark.WRONG
     world.chain.suspend(seat)
