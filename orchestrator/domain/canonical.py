@@ -7,7 +7,6 @@ presented as another.
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import Any
 
 import rfc8785
@@ -17,11 +16,6 @@ import sha3
 def canonical(value: Any) -> bytes:
     """The RFC 8785 form of a JSON value. Raises `rfc8785.CanonicalizationError` for what JSON cannot say exactly."""
     return rfc8785.dumps(value)
-
-
-def sha256(data: bytes) -> bytes:
-    """SHA-256, 32 bytes."""
-    return hashlib.sha256(data).digest()
 
 
 def keccak(data: bytes) -> bytes:

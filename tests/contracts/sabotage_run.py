@@ -24,8 +24,9 @@ from machine_steps import MAKE_TEST, NIGHTLY, Plan, play_game
 from sabotage import Sabotage, sabotages
 
 from orchestrator.devnet.lifetime import die_with_parent
-from orchestrator.domain.canonical import canonical, sha256
+from orchestrator.domain.canonical import canonical
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.suite import hash_of
 from orchestrator.ledger import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def _compiled(sources: dict[str, dict[str, str]], path: str, name: str) -> dict[
     }
     bare = {file: {"content": _bare(source["content"])} for file, source in sources.items()}
     document = {"language": "Solidity", "sources": bare, "settings": settings}
-    kept = ROOT / ".cache" / "sabotage" / f"{sha256(canonical(document)).hex()}.json"
+    kept = ROOT / ".cache" / "sabotage" / f"{hash_of(canonical(document)).hex()}.json"
     if not kept.exists():
         contract = compiler._compile(document)["contracts"][path][name]
         compiler._write(kept, json.dumps({"abi": contract["abi"], "bytecode": contract["evm"]["bytecode"]["object"]}))

@@ -22,7 +22,7 @@ NAMES = re.compile(
 )
 ALLOWED = {
     "domain/suite.py": "names them all",
-    "domain/canonical.py": "keeps the old name of the hash for tools beside the package",
+    "domain/canonical.py": "Keccak is the EVM's own hash, whatever the suite",
     "devnet/postgres.py": "the database's own word for how it checks passwords",
     "identity/accounts.py": "a password's scrypt record says its own parameters",
 }
