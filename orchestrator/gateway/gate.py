@@ -117,8 +117,9 @@ class Circumstances:
     statuses: Mapping[str, Status]
     """By case id; looked up where a retired binding or a push makes it matter."""
     push_days: int
-    withdrawn: frozenset[str] = frozenset()
-    """Ids of cases whose withdrawal this seat knows: it ends every mandate of the case, known as replaced or not."""
+    withdrawn: frozenset[tuple[bytes, int]] = frozenset()
+    """Cases whose withdrawal this seat knows, each with the identity seat that issued it (`Presented.under`): it ends every
+    mandate of the case by that seat, known as replaced or not, and no other's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +192,7 @@ def _of_asker(mandate: Mandate, binding: BindingView, given: Circumstances) -> R
 
 def _of_mandate(mandate_hash: str, presented: Presented, given: Circumstances) -> Reason | None:
     mandate = presented.mandate
-    if mandate.kind == "withdrawal" or presented.case in given.withdrawn:
+    if mandate.kind == "withdrawal" or presented.under in given.withdrawn:
         return Reason.WITHDRAWN
     if given.replaced.get(mandate_hash) == "withdrawal":
         return Reason.WITHDRAWN

@@ -58,13 +58,11 @@ class MandatesRead:
         """Id and identity seat of every case that a good mandate here belongs to."""
         return {each.under for each in self.verdicts.values() if isinstance(each, Presented)}
 
-    def withdrawn(self, known: Iterable[tuple[bytes, int]]) -> frozenset[str]:
-        """The cases that were withdrawn: those `known` to be (`Store.withdrawn`), and those whose withdrawal is among these
-        mandates. Only the seat that issued a case's mandates can withdraw it."""
-        ended = set(known)
-        good = [each for each in self.verdicts.values() if isinstance(each, Presented)]
-        ended |= {each.under for each in good if each.mandate.kind == "withdrawal"}
-        return frozenset(each.case for each in good if each.under in ended)
+    def withdrawn(self, known: Iterable[tuple[bytes, int]]) -> frozenset[tuple[bytes, int]]:
+        """The cases that were withdrawn, each with its identity seat: those `known` to be (`Store.withdrawn`), and those whose
+        withdrawal is among these mandates. Only the seat that issued a case's mandates can withdraw it."""
+        good = (each for each in self.verdicts.values() if isinstance(each, Presented))
+        return frozenset(known) | {each.under for each in good if each.mandate.kind == "withdrawal"}
 
     def replaced(self, known: Iterable[tuple[bytes, str, str]]) -> dict[str, str]:
         """Which of these mandates a later one replaced, and its kind.

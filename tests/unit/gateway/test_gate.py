@@ -109,9 +109,15 @@ def test_judge__mandate_found_bad__its_reason(ask: Ask, reason: Reason) -> None:
 def test_judge__case_withdrawn__withdrawn_whatever_replaced_it(ask: Ask) -> None:
     case = ask.given.mandates[ask.question.mandate]
     assert isinstance(case, Presented)
-    assert ask.but(withdrawn=frozenset({case.case})) is Reason.WITHDRAWN
-    assert ask.but(withdrawn=frozenset({case.case}), replaced={ask.question.mandate: "amendment"}) is Reason.WITHDRAWN
-    assert isinstance(ask.but(withdrawn=frozenset({"0x" + "11" * 32})), Admitted)
+    assert ask.but(withdrawn=frozenset({case.under})) is Reason.WITHDRAWN
+    assert ask.but(withdrawn=frozenset({case.under}), replaced={ask.question.mandate: "amendment"}) is Reason.WITHDRAWN
+    assert isinstance(ask.but(withdrawn=frozenset({(b"\x11" * 32, case.under[1])})), Admitted)
+
+
+def test_judge__case_withdrawn_by_another_identity_seat__admitted(ask: Ask) -> None:
+    case = ask.given.mandates[ask.question.mandate]
+    assert isinstance(case, Presented)
+    assert isinstance(ask.but(withdrawn=frozenset({(case.under[0], TAX)})), Admitted)
 
 
 def test_judge__binding_gone__unknown_binding(ask: Ask) -> None:
