@@ -59,8 +59,8 @@ _ROLES = {
     "lead": (
         "牵头审批",
         "lead approver",
-        "不能受理、准予、撤回或撤销",
-        "no acceptance, approval, withdrawal or revocation",
+        "不能受理、准予、撤回、中止效力或撤销",
+        "no acceptance, approval, withdrawal, suspension or revocation",
     ),
     "approver": ("审批", "approver", "没有其签批,办件不能准予", "no approval without its sheet"),
     "provider": ("数据提供", "provider", "其应答不再计入,相关核验项按未知处理", "its answers no longer count"),
