@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import ape
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from world import FAR, World, random_bytes32, seat_key
+from world import FAR, World, random_bytes32, reverts, seat_key
 
 OTHER = random_bytes32("other version")
 TEXTS = random_bytes32("texts")
-
-
-def refuses(world: World, error: str, **values: Any) -> Any:
-    """The next call reverts with this error of the Catalog."""
-    return ape.reverts(getattr(world.catalog, error), **values)
 
 
 def silence(world: World, seat: int, how: str) -> None:
@@ -36,25 +30,25 @@ def test_publish__publisher_signed__version_is_there(world: World) -> None:
 
 
 def test_publish__published_before__refused(world: World) -> None:
-    with refuses(world, "Catalog_AlreadyPublished", version=world.version):
+    with reverts("Catalog_AlreadyPublished", version=world.version):
         world.publish(5, scenario="another name")
 
 
 def test_publish__empty_scenario__refused(world: World) -> None:
-    with refuses(world, "Catalog_EmptyScenario"):
+    with reverts("Catalog_EmptyScenario"):
         world.publish(5, version=OTHER, scenario="")
 
 
 @pytest.mark.parametrize("how", ["suspend", "remove"])
 def test_publish__publisher_not_active__refused(world: World, how: str) -> None:
     silence(world, 5, how)
-    with refuses(world, "Catalog_SeatNotActive", seat=5):
+    with reverts("Catalog_SeatNotActive", seat=5):
         world.publish(5, version=OTHER)
 
 
 def test_publish__publisher_never_admitted__refused(world: World) -> None:
     world.keys[99] = seat_key(99)
-    with refuses(world, "Catalog_SeatNotActive", seat=99):
+    with reverts("Catalog_SeatNotActive", seat=99):
         world.publish(99, version=OTHER)
 
 
@@ -67,7 +61,7 @@ def test_publish__signature_over_something_else__refused(world: World) -> None:
     wrong += [world.sign(world.keys[4], world.catalog, "Publication", message), b"", b"\xff" * 65]
     wrong += [world.sign(world.keys[5], world.catalog, "Publication", message, chainId=world.chain_id + 1)]
     for signature in wrong:
-        with refuses(world, "Catalog_WrongSignature", seat=5):
+        with reverts("Catalog_WrongSignature", seat=5):
             world.catalog.publish(*message.values(), signature, sender=world.stranger)
 
 
@@ -81,40 +75,40 @@ def amend(world: World, revision: int, texts: bytes = OTHER, publisher: int = 0,
 
 
 def test_amendTexts__publisher_signed__texts_replaced(world: World) -> None:
-    [event] = amend(world, 1).events
-    assert (event.event_name, bytes(event.version)) == ("TextsAmended", world.version)
-    assert (bytes(event.texts), event.revision) == (OTHER, 1)
-    amend(world, 2, TEXTS)
-    found = world.catalog.versionOf(world.version)
-    assert (found.scenario, bytes(found.texts), found.revision, found.publisher) == ("gallery", TEXTS, 2, 0)
+    for revision, texts in enumerate([OTHER, TEXTS], 1):
+        [event] = amend(world, revision, texts).events
+        assert (event.event_name, bytes(event.version)) == ("TextsAmended", world.version)
+        assert (bytes(event.texts), event.revision) == (texts, revision)
+        found = world.catalog.versionOf(world.version)
+        assert (found.scenario, bytes(found.texts), found.revision, found.publisher) == ("gallery", texts, revision, 0)
 
 
 def test_amendTexts__nobody_published__refused(world: World) -> None:
-    with refuses(world, "Catalog_UnknownVersion", version=OTHER):
+    with reverts("Catalog_UnknownVersion", version=OTHER):
         world.catalog.amendTexts(OTHER, TEXTS, 1, b"", sender=world.stranger)
 
 
 @pytest.mark.parametrize("revision", [0, 2, 2**32 - 1])
 def test_amendTexts__not_the_next_revision__refused(world: World, revision: int) -> None:
-    with refuses(world, "Catalog_WrongRevision", version=world.version, expected=1, given=revision):
+    with reverts("Catalog_WrongRevision", version=world.version, expected=1, given=revision):
         amend(world, revision)
 
 
 def test_amendTexts__same_signature_again__refused(world: World) -> None:
     amend(world, 1)
-    with refuses(world, "Catalog_WrongRevision", version=world.version, expected=2, given=1):
+    with reverts("Catalog_WrongRevision", version=world.version, expected=2, given=1):
         amend(world, 1)
 
 
 def test_amendTexts__another_seat_signed__refused(world: World) -> None:
     for publisher, by in ((0, 3), (3, 3)):
-        with refuses(world, "Catalog_WrongSignature", seat=0):
+        with reverts("Catalog_WrongSignature", seat=0):
             amend(world, 1, publisher=publisher, by=by)
 
 
 def test_amendTexts__publisher_suspended__refused(world: World) -> None:
     silence(world, 0, "suspend")
-    with refuses(world, "Catalog_SeatNotActive", seat=0):
+    with reverts("Catalog_SeatNotActive", seat=0):
         amend(world, 1)
 
 
@@ -159,7 +153,7 @@ def test_bind__validity_passed__refused(world: World, chain: Any) -> None:
     message = world.binding(validUntil=last)
     signatures = [world.sign(world.keys[seat], world.catalog, "Binding", message) for seat in world.named(message)]
     chain.pending_timestamp = last + 1
-    with refuses(world, "Catalog_Expired", validUntil=last):
+    with reverts("Catalog_Expired", validUntil=last):
         world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
 
 
@@ -173,23 +167,23 @@ def test_bind__last_second_of_its_validity__made(world: World, chain: Any) -> No
 
 
 def test_bind__the_very_same_again__refused(world: World) -> None:
-    with refuses(world, "Catalog_AlreadyBound", version=world.version, region=110108):
+    with reverts("Catalog_AlreadyBound", version=world.version, region=110108):
         world.bind()
 
 
 def test_bind__same_again_after_retirement__refused(world: World) -> None:
     world.retire(1, 5)
-    with refuses(world, "Catalog_AlreadyBound", version=world.version, region=110108):
+    with reverts("Catalog_AlreadyBound", version=world.version, region=110108):
         world.bind()
 
 
 def test_bind__nobody_published_the_version__refused(world: World) -> None:
-    with refuses(world, "Catalog_UnknownVersion", version=OTHER):
+    with reverts("Catalog_UnknownVersion", version=OTHER):
         world.bind(version=OTHER)
 
 
 def test_bind__identity_is_operator__refused(world: World) -> None:
-    with refuses(world, "Catalog_IdentityIsOperator", seat=2):
+    with reverts("Catalog_IdentityIsOperator", seat=2):
         world.bind(operator=2)
 
 
@@ -198,12 +192,12 @@ def test_bind__operator_has_the_higher_number__allowed(world: World) -> None:
 
 
 def test_bind__no_approver__refused(world: World) -> None:
-    with refuses(world, "Catalog_NoApprovers"):
+    with reverts("Catalog_NoApprovers"):
         world.bind(approvers=[])
 
 
 def test_bind__approver_twice__refused(world: World) -> None:
-    with refuses(world, "Catalog_ApproverTwice", seat=3):
+    with reverts("Catalog_ApproverTwice", seat=3):
         world.bind(approvers=[3, 4, 3])
 
 
@@ -212,14 +206,14 @@ def test_bind__not_one_signature_for_each_named_seat__refused(world: World, give
     message = world.binding(region=2)
     seats = [*world.named(message), 1][:given]
     signatures = [world.sign(world.keys[seat], world.catalog, "Binding", message) for seat in seats]
-    with refuses(world, "Catalog_WrongSignatureCount", expected=6, given=given):
+    with reverts("Catalog_WrongSignatureCount", expected=6, given=given):
         world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
 
 
 @pytest.mark.parametrize("seat", [0, 2, 3, 4, 5, 6])
 def test_bind__named_seat_not_active__refused(world: World, seat: int) -> None:
     silence(world, seat, "suspend")
-    with refuses(world, "Catalog_SeatNotActive", seat=seat):
+    with reverts("Catalog_SeatNotActive", seat=seat):
         world.bind(region=2)
 
 
@@ -246,7 +240,7 @@ def test_bind__one_seat_signed_something_else__refused(world: World, change: dic
         world.sign(world.keys[seat], world.catalog, "Binding", message | change if seat == liar else message)
         for seat in world.named(message)
     ]
-    with refuses(world, "Catalog_WrongSignature", seat=liar):
+    with reverts("Catalog_WrongSignature", seat=liar):
         world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
 
 
@@ -254,7 +248,7 @@ def test_bind__signatures_out_of_order__refused(world: World) -> None:
     message = world.binding(region=2)
     seats = [2, 0, *world.named(message)[2:]]
     signatures = [world.sign(world.keys[seat], world.catalog, "Binding", message) for seat in seats]
-    with refuses(world, "Catalog_WrongSignature", seat=0):
+    with reverts("Catalog_WrongSignature", seat=0):
         world.catalog.bind(tuple(message.values()), signatures, sender=world.stranger)
 
 
@@ -273,24 +267,24 @@ def test_retire__a_named_seat_signed__closed_to_new_cases(world: World, seat: in
 
 @pytest.mark.parametrize("number", [0, 2, 2**40 - 1])
 def test_retire__no_such_binding__refused(world: World, number: int) -> None:
-    with refuses(world, "Catalog_UnknownBinding", number=number):
+    with reverts("Catalog_UnknownBinding", number=number):
         world.retire(number, 3)
 
 
 def test_retire__retired_before__refused(world: World) -> None:
     world.retire(1, 3)
-    with refuses(world, "Catalog_AlreadyRetired", number=1):
+    with reverts("Catalog_AlreadyRetired", number=1):
         world.retire(1, 4)
 
 
 def test_retire__seat_not_named__refused(world: World) -> None:
-    with refuses(world, "Catalog_SeatNotNamed", number=1, seat=1):
+    with reverts("Catalog_SeatNotNamed", number=1, seat=1):
         world.retire(1, 1)
 
 
 def test_retire__seat_suspended__refused(world: World) -> None:
     silence(world, 3, "suspend")
-    with refuses(world, "Catalog_SeatNotActive", seat=3):
+    with reverts("Catalog_SeatNotActive", seat=3):
         world.retire(1, 3)
 
 
@@ -301,7 +295,7 @@ def test_retire__signature_over_something_else__refused(world: World) -> None:
         (4, {"binding": 1, "seat": 3}),
     ):
         signature = world.sign(world.keys[key], world.catalog, "Retirement", message)
-        with refuses(world, "Catalog_WrongSignature", seat=3):
+        with reverts("Catalog_WrongSignature", seat=3):
             world.catalog.retire(1, 3, signature, sender=world.stranger)
 
 

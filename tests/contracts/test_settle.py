@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ape
 import pytest
 from world import (
     ACCEPTED,
@@ -20,6 +19,7 @@ from world import (
     World,
     move,
     random_bytes32,
+    reverts,
     seat_key,
     step,
 )
@@ -124,7 +124,7 @@ def test_settle__only_the_last_of_256_covered__it_alone_settles(world: World) ->
 
 def test_settle__more_than_256_transitions__reverts(world: World) -> None:
     batch = [move(i, ACCEPTED) for i in range(257)]
-    with ape.reverts(world.ledger.CaseLedger_BatchTooLarge, transitions=257):
+    with reverts("CaseLedger_BatchTooLarge", transitions=257):
         world.settle(batch)
 
 

@@ -6,9 +6,11 @@ contracts and vectors can only agree by both being right.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,23 @@ import ape
 from ape import chain
 from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractContainer, ContractInstance
+from ape.exceptions import CustomError
+from eth_abi import decode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
-from eth_utils import keccak
+from eth_utils import keccak, to_checksum_address
 from ethpm_types import ContractType
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "contracts"
+ARTIFACTS = Path(__file__).parents[2] / "orchestrator" / "ledger" / "artifacts"
+ERRORS: list[dict[str, Any]] = [
+    entry
+    for file in sorted(ARTIFACTS.glob("*.json"))
+    for entry in json.loads(file.read_text(encoding="utf-8"))["abi"]
+    if entry["type"] == "error"
+]
+"""The errors that the contracts declare."""
 TYPES: dict[str, Any] = json.loads((VECTORS / "eip712.json").read_text(encoding="utf-8"))["types"]
 
 NONE, ACCEPTED, RETURNED, APPROVED, REFUSED, WITHDRAWN, REVOKED, CASE_SUSPENDED = range(8)
@@ -55,6 +67,35 @@ def container(name: str, compiled: dict[str, Any]) -> ContractContainer:
         contractName=name,
     )
     return ContractContainer(kind)
+
+
+@contextmanager
+def reverts(error: str, **values: Any) -> Iterator[None]:
+    """The call inside reverts with this custom error and these values. `ape.reverts` given an error would let every revert
+    pass that is no custom error: a panic, or one without data."""
+    with ape.reverts() as caught:
+        yield
+    name, inputs = custom_error(caught.value)
+    assert (name, {key: inputs.get(key) for key in values}) == (error, values)
+
+
+def custom_error(found: BaseException | None) -> tuple[str, dict[str, Any]]:
+    """Name and values of the error of ours that a call reverted with; the exception as text when it was none."""
+    if isinstance(found, CustomError):
+        return found.name, found.inputs
+    # Where ape does not know which contract was called, it hands the data on as the text of a bytes literal.
+    text = str(found)
+    data = ast.literal_eval(text) if text.startswith(("b'", 'b"')) else b""
+    for each in ERRORS:
+        types = [one["type"] for one in each["inputs"]]
+        if data[:4] == keccak(text=f"{each['name']}({','.join(types)})")[:4]:
+            names = (one["name"] for one in each["inputs"])
+            values = (
+                to_checksum_address(v) if t == "address" else v
+                for t, v in zip(types, decode(types, data[4:]), strict=True)
+            )
+            return each["name"], dict(zip(names, values, strict=True))
+    return repr(found), {}
 
 
 def random_bytes32(label: object) -> bytes:
@@ -123,7 +164,7 @@ class World:
 
     def refused_by_consortium(self, error: str, **values: Any) -> Any:
         """The next call reverts with this error of the Consortium."""
-        return ape.reverts(getattr(self.consortium, error), **values)
+        return reverts(error, **values)
 
     @property
     def height(self) -> int:
