@@ -115,8 +115,9 @@ def test_head__not_larger_than_the_anchored__stale(world: World) -> None:
 def test_head__same_size_another_root__conflict_is_told(world: World) -> None:
     log = anchor(world, 7)
     forged = random_bytes32("forged")
-    outcome = world.settle(heads=[world.head(3, log.head(), (7, forged), [])])
-    assert (outcome.conflicts, outcome.heads, outcome.anchored) == ([(3, 7, forged)], [], [])
+    for claimed in (log.head(), log.head(4)):
+        outcome = world.settle(heads=[world.head(3, claimed, (7, forged), [])])
+        assert (outcome.conflicts, outcome.heads, outcome.anchored) == ([(3, 7, forged)], [], [])
     assert tuple(world.ledger.headOf(3)) == (7, log.head()[1][:26])
 
 
