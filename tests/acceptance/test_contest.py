@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,24 +18,14 @@ from orchestrator.protocol.contest import open_reason, read_reply
 from orchestrator.protocol.jose import peek_jws
 from orchestrator.seeding.databases import database_of
 from tests.support.commands import lianban
-from tests.support.world import World, check_problem
+from tests.support.waiting import until
+from tests.support.world import LONGEST, World, check_problem
 
 pytestmark = pytest.mark.anyio
 
 MARKET, CULTURE = "haidian-market-supervision", "haidian-culture-tourism"
 ITEM, CLAIM = "E06.company", "not_on_abnormal_list"
 WHY = "已补报年报并重新登记住所,应移出异常名录"
-LONGEST = 90.0
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """What a condition gives as soon as it gives anything."""
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.3)
-    raise AssertionError("nothing came of it")
 
 
 class Officer:

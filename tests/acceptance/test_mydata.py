@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +16,13 @@ from orchestrator.protocol.jose import jws_hash, peek_jws
 from orchestrator.protocol.mandate import Mandate
 from orchestrator.protocol.question import Question
 from tests.support.commands import Said, lianban
+from tests.support.waiting import until
 from tests.support.world import LONGEST, World
 
 pytestmark = pytest.mark.anyio
 
 DEMO = "hitech-general"
 """Its case waits for an officer: it is open when its applicant withdraws."""
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """What a condition gives as soon as it gives anything."""
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.3)
-    raise AssertionError("nothing came of it")
 
 
 async def my(world: World, number: str, *arguments: Any) -> Said:

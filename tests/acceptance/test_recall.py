@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +11,13 @@ from orchestrator.demo.applicant import ApplicantClient
 from orchestrator.domain.case import Status
 from orchestrator.protocol.jose import jws_hash
 from tests.support.commands import Said, lianban
-from tests.support.world import World
+from tests.support.waiting import until
+from tests.support.world import LONGEST, World
 
 pytestmark = pytest.mark.anyio
 
 CULTURE = "haidian-culture-tourism"
 REASON = "名录数据同步有误"
-LONGEST = 60.0
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """What a condition gives as soon as it gives anything."""
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.3)
-    raise AssertionError("nothing came of it")
 
 
 async def recalled(world: World, shown: dict[str, Any], item: str) -> Said:
