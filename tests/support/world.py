@@ -36,7 +36,7 @@ ALONE = ("beijing-public-security", "zgc-haidian-park")
 PACE: dict[str, Any] = {"retry_first": 0.2, "retry_most": 1.0, "outage_window": 4.0, "lease": 5.0}
 """Seconds."""
 
-LONGEST = 60.0
+LONGEST = 90.0
 """Seconds until a step must have settled; most take two."""
 
 
