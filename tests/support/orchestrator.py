@@ -121,18 +121,22 @@ class BookedGateways(GatewayClient):
         self.asked: list[Question] = []
 
     async def ask(self, seat: SeatView, questions: Sequence[Question], mandates: Sequence[str]) -> Answers:
-        book, keys = self._approvers.book, self._approvers.consortium.keys[seat.number]
+        book = self._approvers.book
         if seat.keyset.id in book.down:
             raise Unavailable("…", detail_en="the gateway does not answer", code="gateway-unreachable")
         self.asked += questions
-        tree = self.logs.setdefault(seat.number, LogTree())
-        tree.append([secrets.token_bytes(32) for _ in questions])
-        root, domain = tree.root(), self._approvers.consortium.chain.domain("CaseLedger")
-        signature = keys.chain.sign_hash(head_digest(domain, seat.number, tree.size, root))
+        self.logs.setdefault(seat.number, LogTree()).append([secrets.token_bytes(32) for _ in questions])
         return Answers(
             answers=tuple(book.answers.get(question.id) or self._refusal(question, seat) for question in questions),
-            head=SignedHead(seat=seat.number, size=tree.size, root=to_hex(root), signature=to_hex(signature)),
+            head=await self.head(seat),
         )
+
+    async def head(self, seat: SeatView) -> SignedHead:
+        tree = self.logs[seat.number]
+        root, domain = tree.root(), self._approvers.consortium.chain.domain("CaseLedger")
+        chain_key = self._approvers.consortium.keys[seat.number].chain
+        signature = chain_key.sign_hash(head_digest(domain, seat.number, tree.size, root))
+        return SignedHead(seat=seat.number, size=tree.size, root=to_hex(root), signature=to_hex(signature))
 
     async def consistency(self, seat: SeatView, first: int, second: int) -> tuple[bytes, ...]:
         tree = self.logs[seat.number]
