@@ -129,6 +129,18 @@ def test_isIncluded__root_raised_by_one_more_node__does_not_hold(harness: Any, l
         assert not harness.isIncluded(leaf_hash(index), index, size, raised, [*vector["proof"], extra]), (index, size)
 
 
+def test_isIncluded__path_begun_at_an_inner_node__does_not_hold(harness: Any, logs: Any) -> None:
+    """An inner node stands for no leaf, the root itself with an empty path least of all."""
+    for vector in logs["inclusion"]:
+        if vector["index"] != 0 or vector["size"] > 20:
+            continue
+        node, root = leaf_hash(0), logs["roots"][vector["size"]]
+        for place, sibling in enumerate(vector["proof"], 1):
+            node = hashlib.sha256(b"\x01" + node + bytes.fromhex(sibling[2:])).digest()
+            assert not harness.isIncluded(node, 0, vector["size"], root, vector["proof"][place:]), vector["size"]
+        assert node.hex() == root[2:]
+
+
 def test_isIncluded__place_behind_the_only_leaf__does_not_hold(harness: Any) -> None:
     leaf = leaf_hash(0)
     assert harness.isIncluded(leaf, 0, 1, leaf, [])
