@@ -3,6 +3,8 @@
 .PHONY: help setup check test test-anvil nightly demo clean lock
 
 RUN := .venv/bin
+# Where it is set, every one of our many processes would compile all our modules anew; the folder is ours to write to.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## 列出命令 · what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,8 +1,7 @@
 """`make check`, `make test`, `make test-anvil`, `make nightly`: runs what proves the tree right, and says what failed.
 
-The unit tests and the static checks run side by side, a check printing only when it fails. Then the contracts are tried
-beside the integration tests, of which the ones compute and the others mostly wait, and last the acceptance tests alone,
-since they have a whole city of processes. What runs beside something else prints its output when it is through.
+First the static checks beside the unit tests, a check printing only when it fails; then everything that takes long, as
+many at a time as there are cores. What runs beside something else prints its output when it is through.
 """
 
 from __future__ import annotations
@@ -75,24 +74,33 @@ def static_checks() -> list[Run]:
     ]
 
 
-def unit_tests(kind: str) -> list[Run]:
-    """All unit tests in two halves: those that only compute, and those that wait for servers of their own.
+def unit_tests(examples: str) -> tuple[Run, Run]:
+    """The unit tests that only compute, and those that wait for servers of their own.
 
-    `check` draws few examples for the property tests, `test` as many as hypothesis would.
+    `examples` says how many the property tests draw: `quick` few, `full` as many as hypothesis would.
     """
-    profile = "--hypothesis-profile=" + ("quick" if kind == "check" else "full")
+    profile = f"--hypothesis-profile={examples}"
     computing = [f"tests/unit/{name}" for name in COMPUTING]
     rest = [f"--ignore={folder}" for folder in computing]
-    return [
+    return (
         Run("unit: computing", (*PYTEST, profile, *computing)),
         Run("unit: servers", (*PYTEST, profile, "tests/unit", *rest)),
+    )
+
+
+def long_tests() -> list[Run]:
+    """The rest of `make test`, each a run of a process of its own, the longest first so that the short ones fill the cores."""
+    acceptance, demo = "tests/acceptance", "tests/acceptance/demo"
+    runs = [
+        Run("acceptance", (*PYTEST, acceptance, f"--ignore={demo}")),
+        Run("integration", (*PYTEST, "tests/integration")),
+        unit_tests("full")[1],
+        contract_tests("test"),
+        Run("acceptance: demo", (*PYTEST, demo)),
     ]
-
-
-def component_tests() -> list[list[Run]]:
-    """Two lists to go through side by side: the contracts on ape's own provider and for all inputs, and integration."""
-    quick = [symbolic_checks(*(f"check_{name}" for name in QUICK_SYMBOLIC))] if FORGE is not None else []
-    return [[contract_tests("test"), *quick], [Run("integration", (*PYTEST, "tests/integration"))]]
+    if FORGE is not None:
+        runs.append(symbolic_checks(*(f"check_{name}" for name in QUICK_SYMBOLIC)))
+    return runs
 
 
 def contract_tests(provider: str) -> Run:
@@ -144,14 +152,12 @@ def quiet(run: Run) -> Outcome:
     return Outcome(run, done.returncode == 0, time.monotonic() - began, done.stdout + done.stderr)
 
 
-def told(runs: Sequence[Run]) -> list[Outcome]:
-    """Runs commands one after the other and prints the output of each when it is through."""
-    outcomes = []
-    for run in runs:
-        outcome = quiet(run)
-        print(f"── {run.name}  {outcome.seconds:.0f} s\n{outcome.output}", flush=True)
-        outcomes.append(outcome)
-    return outcomes
+def told(run: Run) -> Outcome:
+    """Runs a command and prints its output when it is through."""
+    print(f"… {run.name}", flush=True)
+    outcome = quiet(run)
+    print(f"── {run.name}  {outcome.seconds:.0f} s\n{outcome.output}", flush=True)
+    return outcome
 
 
 def loud(run: Run) -> Outcome:
@@ -179,23 +185,19 @@ def main(arguments: Sequence[str]) -> int:
     shutil.rmtree(ROOT / "contracts" / ".cache", ignore_errors=True)
     began = time.monotonic()
     print("… 检查与单元测试 · checks and unit tests", flush=True)
-    units = unit_tests(arguments[0])
-    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-        # The longest first, so that the short ones fill the cores afterwards.
-        done = list(pool.map(quiet, [*units, *static_checks()]))
-    tested, checked = done[: len(units)], done[len(units) :]
-    for outcome in checked:
+    units = unit_tests("quick") if arguments[0] == "check" else unit_tests("full")[:1]
+    cores = max(2, os.cpu_count() or 2)
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        outcomes = list(pool.map(quiet, [*units, *static_checks()]))
+    for outcome in outcomes[len(units) :]:
         print(f"{'✓' if outcome.passed else '✗'} {outcome.run.name}  {outcome.seconds:.1f} s")
         if not outcome.passed:
             print("\n".join(f"    {line}" for line in outcome.output.strip().splitlines()[-60:]))
-    for outcome in tested:
+    for outcome in outcomes[: len(units)]:
         print(f"── {outcome.run.name}  {outcome.seconds:.0f} s\n{outcome.output}", flush=True)
-    outcomes = done
     if arguments[0] == "test":
-        print("… 合约测试与集成测试 · contracts and integration", flush=True)
-        with ThreadPoolExecutor() as pool:
-            outcomes += [outcome for lane in pool.map(told, component_tests()) for outcome in lane]
-        outcomes.append(loud(Run("acceptance", (*PYTEST, "tests/acceptance"))))
+        with ThreadPoolExecutor(max_workers=cores) as pool:
+            outcomes += pool.map(told, long_tests())
     failed = [outcome.run.name for outcome in outcomes if not outcome.passed]
     print(f"{'✗ 未通过 · failed: ' + ', '.join(failed) if failed else '✓ 全部通过 · all passed'}", end="")
     print(f"  {time.monotonic() - began:.0f} s")

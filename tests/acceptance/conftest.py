@@ -19,7 +19,6 @@ from orchestrator.devnet.cluster import Cluster, open_cluster, publish_all
 from orchestrator.devnet.progress import Steps
 from orchestrator.seeding.city import Population
 from orchestrator.settings import load_settings
-from tests.support.demonstration import Demonstration, demonstration
 from tests.support.line import Line
 from tests.support.recording import Recording
 from tests.support.world import ALONE, PACE, World, open_world
@@ -75,10 +74,3 @@ async def world(cluster: Cluster) -> AsyncIterator[World]:
     """The cluster with its people."""
     async with open_world(cluster) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def finished_demo() -> Iterator[Demonstration]:
-    """One run of the demo over a server and a node that were started by hand, with a portal started again over them."""
-    with demonstration() as found:
-        yield found
