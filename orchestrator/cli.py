@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from orchestrator import logs
@@ -61,21 +61,26 @@ GROUPS: dict[str, Group] = {
 
 
 class LazyGroup(TyperGroup):
-    """A group whose members are imported when they are asked for."""
+    """A group whose members are imported when they are called; the list of all of them says only what `GROUPS` says."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, in the order of `GROUPS`."""
         return list(GROUPS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, or None when there is none."""
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """What the list shows of a command; None when there is none of that name."""
         group = GROUPS.get(cmd_name)
-        if group is None:
-            return None
+        return None if group is None else TyperCommand(cmd_name, short_help=group.help)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command itself, with its name and the arguments that remain. Raises click's UsageError for an unknown one."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        if listed is None or listed.name is None:
+            return name, listed, rest
+        group = GROUPS[listed.name]
         command = get_command(getattr(importlib.import_module(group.module), group.app))
-        command.name = cmd_name
-        command.short_help = group.help
-        return command
+        command.name = listed.name
+        return name, command, rest
 
 
 app = typer.Typer(
