@@ -87,6 +87,17 @@ class LookIndex:
                 continue
         return found
 
+    async def tokens(
+        self, kind: str, identifier: str, *, store: Store, key: SealingKey, seat: int, now: int
+    ) -> list[bytes]:
+        """Everything that may stand for somebody in this log, of each day since it was begun."""
+        begun = await store.rows("select extract(epoch from at)::bigint as at from log_entry order by index limit 1")
+        if not begun:
+            return []
+        days = range(day_of(int(str(begun[0]["at"]))) - 1, day_of(now) + 2)
+        secrets = await self.secrets(store, key, seat)
+        return [token(secret, day, kind, identifier) for secret in secrets for day in days]
+
 
 def looks_of(
     questions: Sequence[Question],

@@ -143,9 +143,9 @@ async def _secrets(seat: Seat) -> list[bytes]:
 
 async def _found(asked: AccessRequest, subject: Subject, seat: Seat, now: int) -> tuple[list[Row], list[Row], bool]:
     """Questions and accesses about a subject, newest first and of one stretch of the log; whether there is something older."""
-    begun = await seat.store.rows("select extract(epoch from at)::bigint as at from log_entry order by index limit 1")
-    days = range(day_of(int(str(begun[0]["at"]))) - 1, day_of(now) + 2)
-    tokens = [token(secret, day, subject.type, subject.id) for secret in await _secrets(seat) for day in days]
+    tokens = await seat.index.tokens(
+        subject.type, subject.id, store=seat.store, key=seat.keys.sealing, seat=seat.number, now=now
+    )
     most = MOST_LOOKS // 2
     given = {"tokens": tokens, "before": 1 << 48 if asked.before is None else asked.before, "most": most}
     rows, accesses = await seat.store.rows(_LOOKS, given), await seat.store.rows(_ACCESSES, given)

@@ -8,12 +8,11 @@ The operator fetches recalls as it fetches officers' decisions, and hands them t
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import orjson
 from fastapi import APIRouter
@@ -25,9 +24,7 @@ from orchestrator.gateway.requests import SignedBody, read_signed
 from orchestrator.gateway.seat import Chain, CurrentSeat, Seat
 from orchestrator.protocol.answer import AnswerEnvelope
 from orchestrator.protocol.jose import jws_hash, peek_jws
-from orchestrator.protocol.mandate import Mandate, case_id, open_subject
 from orchestrator.protocol.ports import ChainView
-from orchestrator.protocol.question import question_id
 from orchestrator.protocol.recall import MOST_ANSWERS, Recall, sign_recall
 from orchestrator.protocol.verdict import AnswerRef
 from orchestrator.protocol.wire import WireModel, read_model, seat_ref
@@ -35,6 +32,26 @@ from orchestrator.protocol.wire import WireModel, read_model, seat_ref
 router = APIRouter()
 
 MOST_RECALLS: Final = 100
+
+_ANSWERS: Final[LiteralString] = """
+select a.question, a.attempt, a.binding, a.envelope,
+  a.attempt = (select max(attempt) from answer n where n.question = a.question) as newest
+from answer a
+where not exists (select from recalled r where (r.question, r.attempt) = (a.question, a.attempt))
+"""
+_ANSWERS_TO: Final[LiteralString] = (
+    _ANSWERS + " and question = %(question)s and (%(attempt)s::int is null or attempt = %(attempt)s) order by attempt"
+)
+_ANSWERS_ABOUT: Final[LiteralString] = (
+    _ANSWERS
+    + """
+  and log_index in (
+    select index from look join mandate on hash = mandate
+    where token = any(%(tokens)s) and (%(case)s::bytea is null or case_id = %(case)s)
+  )
+order by question, attempt
+"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,63 +73,37 @@ class Reached:
 
 async def answers_to(question: str, attempt: int | None, seat: Seat) -> list[Row]:
     """The answers to one question, or one attempt at it, that are not recalled yet."""
-    return await _answers(seat, [from_hex(question)], attempt)
+    return await seat.store.rows(_ANSWERS_TO, {"question": from_hex(question), "attempt": attempt})
 
 
 async def answers_about(kind: str, identifier: str, seat: Seat, *, case: str | None = None) -> list[Row]:
-    """Every answer about a person or thing, or those given for one case, that is not recalled yet. Subjects are sealed in
-    the mandates, so each mandate that the store holds (of the case) is opened."""
-    questions: list[bytes] = []
-    of_case = None if case is None else from_hex(case)
-    for row in await seat.store.rows(
-        "select hash, jws from mandate where %s::bytea is null or case_id = %s", [of_case, of_case]
-    ):
-        mandate = Mandate.model_validate(peek_jws(str(row["jws"]))[1])
-        for role, slots in mandate.subjects.items():
-            for index, slot in enumerate(slots):
-                if str(seat.number) not in slot.sealed:
-                    continue
-                subject = open_subject(mandate, role, index, seat=seat.number, key=seat.keys.sealing)
-                if (subject.type, subject.id) != (kind, identifier):
-                    continue
-                items = [grant.item for grant in mandate.evidence if grant.item.split(".")[1] == role]
-                purposes = [(item, purpose) for item in items for purpose in ("decide", "push")]
-                mandate_hash = to_hex(_bytes(row["hash"]))
-                questions += [from_hex(question_id(mandate_hash, item, index, purpose)) for item, purpose in purposes]
-        await asyncio.sleep(0)
-    return await _answers(seat, questions, None)
-
-
-async def _answers(seat: Seat, questions: Sequence[bytes], attempt: int | None) -> list[Row]:
-    return await seat.store.rows(
-        "select question, attempt, binding, envelope from answer a where question = any(%s)"
-        " and (%s::int is null or attempt = %s)"
-        " and not exists (select from recalled r where (r.question, r.attempt) = (a.question, a.attempt))"
-        " order by question, attempt",
-        [list(questions), attempt, attempt],
+    """Every answer about a person or thing, or those given for one case, that is not recalled yet; also where they were only
+    compared with somebody. Subjects are sealed in the mandates, so the log's index finds them, whatever sealing keys were
+    destroyed since."""
+    tokens = await seat.index.tokens(
+        kind, identifier, store=seat.store, key=seat.keys.sealing, seat=seat.number, now=int(time.time())
     )
+    return await seat.store.rows(_ANSWERS_ABOUT, {"tokens": tokens, "case": None if case is None else from_hex(case)})
 
 
 async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Reached]:
     """The cases that answers were given for, with what the chain says of them, and what the scenario."""
-    found = []
-    rows = list(answers)
-    newest = {}
-    for row in await seat.store.rows(
-        "select question, max(attempt) as attempt from answer where question = any(%s) group by question",
-        [[_bytes(row["question"]) for row in rows]],
-    ):
-        newest[_bytes(row["question"])] = row["attempt"]
-    for row in rows:
+    given = []
+    for row in answers:
         envelope = AnswerEnvelope.parse(orjson.loads(_bytes(row["envelope"])))
         payload = peek_jws(envelope.answer)[1]
-        if payload["result"] != "answered":
-            continue
-        binding = await chain.binding(int(str(row["binding"])))
-        case = await _case(str(payload["mandate"]), seat)
-        status, _, _ = await chain.status_of(case)
-        scenario = (await seat.scenarios.of([binding.version], seat.store)).get(binding.version)
-        last = payload["purpose"] == "decide" and newest[_bytes(row["question"])] == row["attempt"]
+        if payload["result"] == "answered":
+            given.append((row, envelope, payload))
+    cases = await _cases([str(payload["mandate"]) for _, _, payload in given], seat)
+    distinct = list(dict.fromkeys(cases.values()))
+    standing = dict(zip(distinct, await chain.statuses(distinct), strict=True))
+    bindings = {number: await chain.binding(number) for number in {int(str(row["binding"])) for row, _, _ in given}}
+    scenarios = await seat.scenarios.of({each.version for each in bindings.values()}, seat.store)
+    found = []
+    for row, envelope, payload in given:
+        case, binding = cases[payload["mandate"]], bindings[int(str(row["binding"]))]
+        scenario = scenarios.get(binding.version)
+        last = payload["purpose"] == "decide" and row["newest"]
         found.append(
             Reached(
                 answer=AnswerRef(question=envelope.question, attempt=envelope.attempt, hash=jws_hash(envelope.answer)),
@@ -122,17 +113,19 @@ async def reach(answers: Iterable[Row], seat: Seat, chain: ChainView) -> list[Re
                 binding=binding.number,
                 operator=binding.operator,
                 approvers=binding.approvers,
-                status=status,
+                status=standing[case][0],
                 suspends=last and scenario is not None and scenario.item(payload["item"]).on_recall == "suspend",
             )
         )
     return found
 
 
-async def _case(mandate: str, seat: Seat) -> str:
-    jws = (await seat.store.mandates([from_hex(mandate)]))[from_hex(mandate)]
-    stated = peek_jws(jws)[1]["case"]
-    return case_id(jws) if stated is None else str(stated)
+async def _cases(mandates: Sequence[str], seat: Seat) -> dict[str, str]:
+    """The case that each mandate, by hash, belongs to."""
+    rows = await seat.store.rows(
+        "select hash, case_id from mandate where hash = any(%s)", [[from_hex(each) for each in mandates]]
+    )
+    return {to_hex(_bytes(row["hash"])): to_hex(_bytes(row["case_id"])) for row in rows}
 
 
 async def recall(reached: Sequence[Reached], reason: str, seat: Seat) -> list[str]:

@@ -84,10 +84,10 @@ async def reviews(request: SignedRequest, seat: CurrentSeat, chain: Chain) -> di
         where r.closed_at is null order by r.opened_at limit 200
         """
     )
+    statuses = await chain.statuses([str(row["case_id"]) for row in rows])
     found = []
-    for row in rows:
+    for row, (status, _, _) in zip(rows, statuses, strict=True):
         document = peek_jws(str(row["jws"]))[1]
-        status, _, _ = await chain.status_of(str(row["case_id"]))
         awaits = None
         if row["request"] is not None:
             said = peek_jws(str(row["request"]))[1]["reason"]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.domain.case import Status
 from orchestrator.gateway.client import GatewayClient
+from orchestrator.gateway.keeping import reseal
+from orchestrator.gateway.lookindex import LookIndex
 from orchestrator.gateway.recalls import answers_about, answers_to, reach, recall
 from orchestrator.pipeline.decide import take_updates
 from orchestrator.protocol.jose import jws_hash
+from orchestrator.protocol.keyset import SeatKeys
 from orchestrator.protocol.recall import Recall, read_recall, sign_recall
+from orchestrator.protocol.sealing import SealingKey
 from orchestrator.protocol.verdict import AnswerRef
 from orchestrator.protocol.wire import seat_ref
 from orchestrator.store import evidence
@@ -74,6 +80,39 @@ async def test_recall__by_subject__every_answer_about_it_and_no_other(
     await recall(found, "登记信息有误", seat)
     assert await answers_about("uscc", COMPANY, seat) == []
     assert (await operator.latest(consortium.seat(MARKET), [each.question for each in given])).answers == ()
+
+
+async def test_recall__by_subject_after_the_sealing_key_is_destroyed__still_found(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient
+) -> None:
+    seat, old = gateway.seats[NAME], gateway.seats[NAME].keys.sealing
+    given = (await ask(consortium, operator, consortium.mandate(), "E05.company")).answers[0]
+    new = SealingKey.generate()
+    bare = replace(seat, keys=SeatKeys(sealing=new), index=LookIndex())
+    await reseal(seat.store, SealingKey(new.holder, past=(old,)), seat.number)
+    try:
+        found = await reach(await answers_about("uscc", COMPANY, bare), bare, consortium.chain)
+    finally:
+        await reseal(seat.store, SealingKey(old.holder, past=(new,)), seat.number)
+    assert jws_hash(given.answer) in {each.answer.hash for each in found}
+
+
+async def test_reach__many_answers__the_node_is_asked_once(
+    consortium: Consortium, gateway: Gateway, operator: GatewayClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat, chain = gateway.seats[NAME], consortium.chain
+    for jws in (consortium.mandate(), consortium.mandate()):
+        await ask(consortium, operator, jws, "E05.company")
+    asked, statuses = [], chain.statuses
+
+    async def counted(cases: Sequence[str]) -> list[tuple[Status, int, int]]:
+        asked.append(len(cases))
+        return await statuses(cases)
+
+    monkeypatch.setattr(chain, "statuses", counted)
+    found = await reach(await answers_about("uscc", COMPANY, seat), seat, chain)
+    assert len(found) >= 2
+    assert asked == [len({each.case for each in found})]
 
 
 async def test_uphold__review_closed_by_an_officer__in_the_story_of_the_case_once(line: Line) -> None:
