@@ -190,8 +190,7 @@ class Pages:
 
     def _html(self, request: Request, view: pages.View, status: int, cookie: str) -> Response:
         declinable = "/consents/" not in request.url.path
-        name = {"zh": "身份认证与授权", "en": "Identity and authorisation"}
-        content = self.template.render(view=view, seat_name=name, declinable=declinable)
+        content = self.template.render(view=view, declinable=declinable)
         return Response(content, status, media_type="text/html; charset=utf-8")
 
     def check_origin(self, request: Request) -> None:
