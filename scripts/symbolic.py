@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ LOOP = "300"
 
 
 def prepare() -> None:
-    """Puts forge and the solver on the path and the compiler where `foundry.toml` looks for it."""
+    """Puts forge on the path and the compiler where `foundry.toml` looks for it."""
     from orchestrator.ledger.compiler import prepare_compiler
 
     prepare_compiler()
@@ -63,9 +64,11 @@ def main(arguments: list[str]) -> int:
     # By name, since forge keeps what it made of files that are gone.
     contracts = "|".join(name for file in sources for name in re.findall(r"^contract (\w+)", file.read_text(), re.M))
     names = "|".join(arguments) or "check_"
-    # Not yices, the default: its 2.6.4 calls a formula of ours contradictory that z3 has a model for.
-    options = ["--root", str(ROOT), "--forge-build-out", OUT, "--loop", LOOP]
-    options += ["--solver", "z3", "--solver-timeout-assertion", "300s"]
+    # Not yices, the default: its 2.6.4 calls a formula of ours contradictory that z3 has a model for; z3 itself did not get
+    # through two of the checks.
+    options = ["--root", str(ROOT), "--forge-build-out", OUT, "--loop", LOOP, "--solver-timeout-assertion", "900s"]
+    options += ["--early-exit"]
+    options += ["--solver-command", shlex.join([sys.executable, str(ROOT / "scripts" / "solver.py")])]
     result = halmos([*options, "--match-contract", f"^({contracts})$", "--match-test", f"^({names})"])
     checks = [check for found in (result.test_results or {}).values() for check in found]
     incomplete = [check.name for check in checks if check.num_bounded_loops]

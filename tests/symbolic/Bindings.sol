@@ -73,6 +73,8 @@ contract BindingCheck {
         (bool ok,) = address(_catalog).call(data);
         world.assume(ok);
 
+        (,, bool known,) = _catalog.termsOf(0);
+        assert(!known);
         PublishedVersion memory versionNow = _catalog.versionOf(VERSION);
         assert(keccak256(bytes(versionNow.scenario)) == keccak256(bytes(version.scenario)));
         assert(versionNow.publisher == version.publisher);

@@ -6,7 +6,8 @@ contract AnySigners {
     mapping(uint8 seat => address) public signerOf;
 }
 
-/// @notice A Catalog that knows any bindings. The approvers are given, since the ledger goes through them one by one.
+/// @notice A Catalog that knows any bindings but binding 0, as the real one does, which counts from 1 (`BindingCheck`). The
+///         approvers are given, since the ledger goes through them one by one.
 contract AnyTerms {
     uint256 public approvers;
     uint8 public lead;
@@ -18,6 +19,6 @@ contract AnyTerms {
     }
 
     function termsOf(uint40 number) external view returns (uint256, uint8, bool, bool) {
-        return (approvers, lead, isKnown[number], isLive[number]);
+        return (approvers, lead, number == 0 ? false : isKnown[number], isLive[number]);
     }
 }
