@@ -13,7 +13,14 @@ from orchestrator.verify.trust import Trust
 async def signer_of(token: str, report: Report, trust: Trust) -> SeatView | None:
     """The seat that a token's `iss` names. None when it is not known, and then the report says why."""
     try:
-        seat = await trust.seat(seat_number(peek_jws(token)[1].get("iss")))
+        number = seat_number(peek_jws(token)[1].get("iss"))
+    except LianbanError:
+        report.wrong(
+            "读不出由谁签署:文件被改动或不完整", "who signed it cannot be read: it was changed or is not whole"
+        )
+        return None
+    try:
+        seat = await trust.seat(number)
     except Unavailable as error:
         report.unchecked(f"查不到签署席位:{error.detail}", f"the signing seat cannot be looked up: {error.detail_en}")
         return None

@@ -129,3 +129,12 @@ def test_answer__one_character_changed__never_signed(
     except (ValueError, LianbanError):
         return
     assert report.conclusion is Mark.WRONG
+
+
+async def test_answer__token_cannot_be_read__told_as_altered_not_as_a_missing_seat(
+    envelope: AnswerEnvelope, offline: Trust
+) -> None:
+    header, payload, signature = envelope.answer.split(".")
+    report = await check_answer(envelope.model_copy(update={"answer": f"{header}.!{payload}.{signature}"}), offline)
+    assert report.conclusion is Mark.WRONG
+    assert says(report, Mark.WRONG, "who signed it cannot be read")
