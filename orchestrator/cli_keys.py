@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -19,7 +19,7 @@ from orchestrator.gateway.store import Store, prepare_stores
 from orchestrator.identity.mandates import MANDATE_DAYS
 from orchestrator.ledger.accounts import chain_account
 from orchestrator.ledger.deployments import require_deployment
-from orchestrator.ledger.rotation import BLOCKS, Rotation
+from orchestrator.ledger.rotation import BLOCKS, Announced, Rotation
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.sender import Sender
 from orchestrator.ledger.transactions import fund
@@ -30,6 +30,8 @@ from orchestrator.protocol.keyfolder import (
     NEXT,
     PAST,
     FolderKeys,
+    Key,
+    external,
     file_of,
     files_of,
     load_seat_keys,
@@ -95,7 +97,7 @@ def show(department: Department) -> None:
                 )
                 typer.echo(f"{kind:<9} {name}  {place}")
             if announced is not None:
-                typer.echo(f"已公告 announced: 第 {announced[0]} 次,自区块 {announced[1]} from block")
+                typer.echo(f"已公告 announced: 第 {announced.change} 次,自区块 {announced.from_block} from block")
             for file, until, due in _past(held):
                 when = "可销毁 can be destroyed" if due else f"留至 kept until {_day(until)}"
                 typer.echo(f"sealing   {file.stem.removeprefix('sealing-')}  past/  {when}")
@@ -170,11 +172,9 @@ async def _rotate(held: Held, kind: Kind, *, blocks: int, keystore: bool, accoun
             remedy="只有身份席位有 identity / only an identity seat has that one",
             code="no-such-key",
         )
-    if any((held.folder / NEXT).glob("*")):
-        await asyncio.sleep(SETTLING)
-        if kind in promote(held.folder, held.passphrase, held.seat):
-            typer.echo(f"✓ 已完成先前中断的轮换 / finished the rotation that was interrupted: {kind}")
-            return
+    held, finished = await _resumed(held)
+    if kind in finished:
+        return
     rotation = Rotation(held.rpc, held.view, held.seat)
     await rotation.require_quiet()
     present = held.keys("chain").chain
@@ -183,19 +183,57 @@ async def _rotate(held: Held, kind: Kind, *, blocks: int, keystore: bool, accoun
     keyset = rotation.renewed(kind, made.jwk if isinstance(made, SigningKey | SealingKey) else None)
     carrier = chain_account(account or held.folder / "carrier", held.passphrase)
     await asyncio.to_thread(fund, held.settings.require_node_url(), carrier.address)
-    rotated = await rotation.announce(keyset, present, new, Sender(held.rpc, held.view, carrier), blocks=blocks)
-    typer.echo(
-        f"✓ 已公告 announced: 第 {rotated.change} 次,自区块 {rotated.from_block} from block  {rotated.transaction}"
+    announced, transaction = await rotation.announce(
+        keyset, present, new, Sender(held.rpc, held.view, carrier), blocks=blocks
     )
-    seat = await rotation.wait(rotated, keyset, new.address)
+    typer.echo(f"✓ 已公告 announced: 第 {announced.change} 次,自区块 {announced.from_block} from block  {transaction}")
+    seat = await rotation.wait(announced)
     typer.echo(f"✓ 已生效 in force: {kind} {name_of(made)}")
+    await _put_in_place(replace(held, seat=seat))
+
+
+async def _resumed(held: Held) -> tuple[Held, list[str]]:
+    """Finishes a rotation that was interrupted, announced or in force: the seat after it, and the kinds that it was of."""
+    waiting = [(kind, key) for kind in KINDS for key in _waiting(held, kind)]
+    if not waiting:
+        return held, []
+    rotation = Rotation(held.rpc, held.view, held.seat)
+    announced = await rotation.announced()
+    if announced is not None and any(_would_give(held, rotation, *each, announced) for each in waiting):
+        typer.echo(
+            f"  先前中断的轮换已公告,自区块 {announced.from_block} 生效,等待 / "
+            f"the rotation that was interrupted is in force from block {announced.from_block}: waiting"
+        )
+        held = replace(held, seat=await rotation.wait(announced))
+    moved = await _put_in_place(held)
+    for kind in moved:
+        typer.echo(f"✓ 已完成先前中断的轮换 / finished the rotation that was interrupted: {kind}")
+    return held, moved
+
+
+def _waiting(held: Held, kind: str) -> list[Key]:
+    """Keys to which an interrupted rotation may have led: those in `next/`, and those with external signers."""
+    files = (held.folder / NEXT).glob(file_of(kind, "*"))
+    return [*external(held.folder, kind), *(open_file(kind, file, held.passphrase) for file in files)]
+
+
+def _would_give(held: Held, rotation: Rotation, kind: str, key: Key, announced: Announced) -> bool:
+    """Whether a change is the one by which the seat gets this key."""
+    if isinstance(key, SigningKey | SealingKey):
+        return (announced.signer, announced.keyset_hash) == (held.seat.signer, rotation.renewed(kind, key.jwk).hash)
+    return (announced.signer, announced.keyset_hash) == (key.address, held.seat.keyset.hash)
+
+
+async def _put_in_place(held: Held) -> list[str]:
+    """Puts the files of the keys in force into their places, once every process has followed; the kinds that moved."""
     await asyncio.sleep(SETTLING)
-    promote(held.folder, held.passphrase, seat)
-    if kind == "sealing":
+    moved = promote(held.folder, held.passphrase, held.seat)
+    if "sealing" in moved:
         typer.echo(
             f"  原密钥留在 past/ {MANDATE_DAYS} 天,之后 lianban keys destroy"
             f" / the replaced one stays in past/ for {MANDATE_DAYS} days; then lianban keys destroy"
         )
+    return moved
 
 
 @asynccontextmanager

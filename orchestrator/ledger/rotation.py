@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from eth_utils.address import to_checksum_address
+
 from orchestrator.domain.canonical import to_hex
 from orchestrator.domain.errors import Refused, Unavailable
 from orchestrator.ledger.abi import ContractAbi
@@ -26,14 +28,17 @@ _LONGEST_BLOCK: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rotated:
-    """An announced rotation."""
+class Announced:
+    """An announced change of a seat's keys."""
 
     change: int
     """The announcement's number on this seat."""
     from_block: int
     """The first block in which the new keys are in force."""
-    transaction: str
+    signer: str
+    """The chain key from then on (EIP-55)."""
+    keyset_hash: bytes
+    """Of the seat's document from then on."""
 
 
 class Rotation:
@@ -45,18 +50,25 @@ class Rotation:
         self._seat = seat
         self._abi = ContractAbi(load_artifact("Consortium").abi)
 
-    async def announced(self) -> tuple[int, int] | None:
-        """Number and first block of the change that is announced for the seat and not in force; None when there is none."""
-        change, record = await self._ask("announcedOf", self._seat.number)
-        return (int(change), int(record[0])) if change else None
+    async def announced(self) -> Announced | None:
+        """The change that is announced for the seat and not in force; None when there is none."""
+        change, (from_block, signer, _, keyset_hash) = await self._ask("announcedOf", self._seat.number)
+        if not change:
+            return None
+        return Announced(
+            change=int(change),
+            from_block=int(from_block),
+            signer=to_checksum_address(signer),
+            keyset_hash=bytes(keyset_hash),
+        )
 
     async def require_quiet(self) -> None:
         """Raises Refused (code `change-announced`) while a change of the seat's keys is announced."""
         waiting = await self.announced()
         if waiting is not None:
             raise Refused(
-                f"已公告另一项变更(第 {waiting[0]} 次),自区块 {waiting[1]} 生效",
-                detail_en=f"change {waiting[0]} is announced already and in force from block {waiting[1]}",
+                f"已公告另一项变更(第 {waiting.change} 次),自区块 {waiting.from_block} 生效",
+                detail_en=f"change {waiting.change} is announced already and in force from block {waiting.from_block}",
                 code="change-announced",
                 remedy="等它生效,或 lianban seat veto / wait until it is in force, or veto it",
             )
@@ -70,8 +82,9 @@ class Rotation:
 
     async def announce(
         self, keyset: Keyset, present: ChainHolder, new: ChainHolder, sender: Sender, *, blocks: int = BLOCKS
-    ) -> Rotated:
-        """Announces a document and chain key, in force so many blocks from now, at least 2 and at most as the contract allows.
+    ) -> tuple[Announced, str]:
+        """Announces a document and chain key, in force so many blocks from now, at least 2 and at most as the contract allows;
+        the announcement and its transaction.
 
         Raises Refused (code `change-announced`) while another change is announced, and as `Sender.send`.
         """
@@ -92,13 +105,14 @@ class Rotation:
             present.sign_hash(digest),
             new.sign_hash(digest),
         )
-        return Rotated(change=int(count) + 1, from_block=from_block, transaction=transaction)
+        announced = Announced(change=int(count) + 1, from_block=from_block, signer=new.address, keyset_hash=keyset.hash)
+        return announced, transaction
 
-    async def wait(self, rotated: Rotated, keyset: Keyset, signer: str) -> SeatView:
-        """Waits for the block of a rotation; the seat as it is then. Raises Refused (code `not-in-force`) when the change was vetoed,
+    async def wait(self, announced: Announced) -> SeatView:
+        """Waits for the block of a change; the seat as it is then. Raises Refused (code `not-in-force`) when the change was vetoed,
         Unavailable when no block comes."""
         before, patience = await self.block(), _LONGEST_BLOCK
-        while (block := await self.block()) < rotated.from_block:
+        while (block := await self.block()) < announced.from_block:
             patience = _LONGEST_BLOCK if block != before else patience - 0.5
             before = block
             if patience <= 0:
@@ -106,10 +120,10 @@ class Rotation:
             await asyncio.sleep(0.5)
         await self._view.refresh()
         seat = await self._view.seat(self._seat.number)
-        if (seat.signer, seat.keyset.hash) != (signer, keyset.hash):
+        if (seat.signer, seat.keyset.hash) != (announced.signer, announced.keyset_hash):
             raise Refused(
                 "公告的变更没有生效:已被否决,或已由其他变更取代",
-                detail_en=f"change {rotated.change} did not come into force ({to_hex(keyset.hash)}): it was vetoed",
+                detail_en=f"change {announced.change} did not come into force ({to_hex(announced.keyset_hash)}): it was vetoed",
                 code="not-in-force",
                 remedy="lianban seat show;若非本部门否决,请理事会 suspend / unless it was you, have the seat suspended",
             )

@@ -25,6 +25,7 @@ from orchestrator.gateway.client import GatewayClient
 from orchestrator.gateway.server import create_app
 from orchestrator.ledger.deployments import write_deployment
 from orchestrator.ledger.poster import HeadPart, Poster
+from orchestrator.ledger.rotation import Rotation
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.ledger.view import LedgerView
 from orchestrator.protocol.answer import AnswerEnvelope, read_answer
@@ -277,6 +278,41 @@ async def test_rotate__done__folders_hold_what_is_needed_and_no_more(
     await asyncio.to_thread(cli_keys.destroy, ROTATED["sealing"], at_once=False, yes=True)
     assert "nothing to destroy" in capsys.readouterr().out
     assert (running.folders / ROTATED["sealing"] / "past" / f"{kept}.pem").exists()
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+async def test_rotate__killed_after_the_announcement__next_run_waits_and_finishes(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ROTATED["chain"]
+    number = running.chain.consortium.seats[name].number
+    before = await running.look(number)
+    command(running, monkeypatch)
+
+    async def rotate() -> None:
+        await asyncio.to_thread(cli_keys.rotate, name, "evidence", blocks=20, keystore=False, account=None)
+
+    async def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Rotation, "wait", killed)
+        with pytest.raises(Killed):
+            await rotate()
+    (announced,) = (running.folders / name / "next").glob("evidence-*")
+    await rotate()
+
+    shown, after = capsys.readouterr().out, await running.look(number)
+    assert "finished the rotation that was interrupted: evidence" in shown
+    assert after.keyset.key("evidence")["kid"] == announced.stem.removeprefix("evidence-")
+    assert len(after.past) == len(before.past) + 1, "one change, not two"
+    assert (
+        load_seat_keys(running.folders / name, running.passphrase).evidence.kid == after.keyset.key("evidence")["kid"]
+    )
+    assert not list((running.folders / name).glob("next/*"))
 
 
 # Whoever steals one key. Each holds the key that is in force.
