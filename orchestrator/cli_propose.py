@@ -136,12 +136,20 @@ def hand_over(
             detail_en="give the new council's address, or --withdraw",
             remedy="二选一 / one of the two",
         )
+    heir = NOBODY if to is None else checked_address(to, "to")
+    if to is not None and heir == NOBODY:
+        raise Invalid(
+            field="to",
+            detail="零地址不能接任",
+            detail_en="the zero address cannot take over",
+            remedy="撤回移交用 hand-over --withdraw / to withdraw an offer: hand-over --withdraw",
+        )
 
     def act(desk: Desk) -> Act:
         if withdraw:
             desk.registry.require_offer()
             return HandOver(to=NOBODY)
-        return HandOver(to=desk.heir(checked_address(str(to), "to")))
+        return HandOver(to=desk.heir(heir))
 
     _decide(act, out, dry_run, nonce, key, passphrase_file, yes)
 

@@ -21,7 +21,9 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.domain.shape import explain, yaml_remedy
 from orchestrator.settings import Settings
 
-NETWORKS: Final = Path(__file__).resolve().parents[2] / "deploy" / "networks"
+_PACKAGED: Final = Path(__file__).resolve().parents[1] / "networks"
+"""Where an installed package has them (pyproject.toml)."""
+NETWORKS: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).resolve().parents[2] / "deploy" / "networks"
 DEVNET: Final = "devnet"
 SETTINGS: Final = "settings"
 """In a field of a network file: the value of the installation's settings."""
@@ -35,7 +37,7 @@ _EXPECTED = {
     "node": 'node: settings / node: "https://node.example:8545" / node: ${NODE_URL}',
     "account": "密钥目录下的文件夹名 / the name of a folder in the keys folder: account: deployer",
     "council": '多签地址加引号 / the address of the Safe in quotes, council: "0x…" (lianban council --help)',
-    "veto_blocks": "1 … 4294967295: veto_blocks: 201600",
+    "veto_blocks": "1 … 4294967295: veto_blocks: 100800",
     "block_seconds": "出块间隔秒数 / seconds between two blocks: block_seconds: 6",
     "confirmations": "0 … 100000: confirmations: 12",
     "deployment": "相对本文件的路径 / a path from this file: deployment: ../deployments/consortium.json",

@@ -356,7 +356,7 @@ def test_create__owners_or_threshold_that_no_safe_takes__invalid(
     assert field in alone.refused(2, "council", "create", *arguments)
 
 
-@pytest.mark.parametrize("arguments", [[], ["0x12"], ["0x" + "11" * 20, "--withdraw"]])
+@pytest.mark.parametrize("arguments", [[], ["0x12"], ["0x" + "00" * 20], ["0x" + "11" * 20, "--withdraw"]])
 def test_hand_over__no_address_or_a_wrong_one__invalid(alone: Office, arguments: list[str]) -> None:
     assert "to:" in alone.refused(2, "council", "propose", "hand-over", *arguments)
 

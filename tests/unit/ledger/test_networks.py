@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,13 @@ def test_load_network__node_from_settings_that_have_none__refused_unless_one_bri
 def test_load_network__council_without_checksum__taken_with_it(file: Path, change: Any) -> None:
     network = load_network(write(file, council=change(COUNCIL)), load_settings())
     assert network.council == to_checksum_address(COUNCIL)
+
+
+def test_wheel__networks__every_shipped_file_goes_along() -> None:
+    project = Path(__file__).resolve().parents[3]
+    build = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    carried = build["targets"]["wheel"]["force-include"]
+    for name in ("consortium", "devnet"):
+        source = f"deploy/networks/{name}.yaml"
+        assert (project / source).is_file()
+        assert carried[source] == f"orchestrator/networks/{name}.yaml"
