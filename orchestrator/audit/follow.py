@@ -384,7 +384,10 @@ class _Walk:
         else:
             report.not_proven("还没有锚定的日志头", "no head is anchored yet")
         if shown is not None and self._complete(shown):
-            telling.read(report, shown.size - self._start.size, shown.size, self.statements)
+            known = {_key(each) for each in self.statements}
+            anchored = {_key(each) for each in self.statements if each.anchored}
+            made = known & {*self.fits, *anchored, _key(shown)} - self.against.keys()
+            telling.read(report, shown.size - self._start.size, shown.size, len(made), len(known))
             if memory is not None:
                 telling.remembered(report, memory.newest.head.size, memory.newest.at)
         telling.promises(report, self.kept, due, self.given.within)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.audit.evidence import Evidence, Kind, contradicts
@@ -143,12 +142,12 @@ def anchored(report: Report, heads: int, size: int, at: int, now: int) -> None:
     )
 
 
-def read(report: Report, new: int, size: int, statements: Sequence[Statement]) -> None:
-    """That the entries make every root."""
-    distinct = len({(each.size, each.root) for each in statements})
+def read(report: Report, new: int, size: int, made: int, known: int) -> None:
+    """That the entries make the roots of `made` of the `known` heads: all of them, but for those that are told as lies."""
+    zh, en = ("全部一致", "all") if made == known else (f"中的 {made} 个一致", f"{made} of the")
     report.proven(
-        f"逐条读了 {new} 条(日志共 {size} 条),算出的根与所知的 {distinct} 个日志头全部一致",
-        f"{new} entries were read, of {size}: they make the roots of all {distinct} heads that are known",
+        f"逐条读了 {new} 条(日志共 {size} 条),算出的根与所知的 {known} 个日志头{zh}",
+        f"{new} entries were read, of {size}: they make the roots of {en} {known} heads that are known",
     )
 
 
