@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +30,10 @@ Out = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="给程序 · for programs")]
 
 
+ONE_LOOK = 5
+"""Seconds between two entries of one look, at the most."""
+
+
 @app.command()
 def questions(
     number: Number, passcode: Passcode, identity: Identity = None, out: Out = None, json: Json = False
@@ -44,10 +48,12 @@ def questions(
             orjson.dumps({name: view[name] for name in ("looks", "silent")}, option=orjson.OPT_INDENT_2).decode()
         )
         return
-    for line in view["looks"]:
+    asked = [line for line in view["looks"] if line["kind"] == "question"]
+    for line in asked:
         _tell(line)
-    if not view["looks"]:
+    if not asked:
         typer.echo("各部门没有关于您的查询记录 · no department has logged a question about you")
+    _tell_accesses([line for line in view["looks"] if line["kind"] == "access"])
     for each in view["silent"]:
         typer.secho(f"? {_both(each['department'])}  未能答复 did not answer  {each['error']}", fg="yellow")
     for paragraph in view["paragraphs"]:
@@ -106,15 +112,29 @@ async def _acted(number: str, passcode: str, identity: str | None, action: str, 
 
 def _tell(line: Mapping[str, Any]) -> None:
     where = "已上链 on chain" if line["anchored"] else "尚未上链 not on chain yet"
-    what = "代您本人查询本表 this list, for you" if line["kind"] == "access" else _both(line["evidence"])
-    typer.echo(f"{moment(line['at'])}  {_both(line['asker'])} → {_both(line['asked_of'])}  {what}")
-    if line["kind"] == "question":
-        act = f": {_both(line['act'])}" if line["act"] else ""
-        typer.echo(f"    {_both(line['scenario'])}  {line['case']}  {_both(line['role'])}  {_both(line['basis'])}{act}")
-        typer.echo(f"    {_both(line['outcome'])}")
-        for claim in line["claims"]:
-            typer.echo(f"      {_both(claim['name'])}: {_both(claim['kind'])}  {_both(claim['readers'])}")
+    typer.echo(f"{moment(line['at'])}  {_both(line['asker'])} → {_both(line['asked_of'])}  {_both(line['evidence'])}")
+    act = f": {_both(line['act'])}" if line["act"] else ""
+    typer.echo(f"    {_both(line['scenario'])}  {line['case']}  {_both(line['role'])}  {_both(line['basis'])}{act}")
+    typer.echo(f"    {_both(line['outcome'])}")
+    for claim in line["claims"]:
+        typer.echo(f"      {_both(claim['name'])}: {_both(claim['kind'])}  {_both(claim['readers'])}")
     typer.echo(f"    日志第 {line['index']} 条 log entry, {where}")
+
+
+def _tell_accesses(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Who had the list shown. One look is an entry at each department: those of one asker close to each other are told together."""
+    looks: list[list[Mapping[str, Any]]] = []
+    for line in lines:  # the newest first
+        last = looks[-1][-1] if looks else None
+        if last is not None and last["asker"] == line["asker"] and last["at"] - line["at"] <= ONE_LOOK:
+            looks[-1].append(line)
+        else:
+            looks.append([line])
+    for look in looks:
+        typer.echo(
+            f"{moment(look[-1]['at'])}  {_both(look[0]['asker'])}  代您本人查询本表,登记于 {len(look)} 个部门的日志 "
+            f"had this list shown, for you: logged by {len(look)} departments"
+        )
 
 
 def _tell_cases(cases: list[dict[str, Any]], json: bool) -> None:
@@ -123,9 +143,9 @@ def _tell_cases(cases: list[dict[str, Any]], json: bool) -> None:
         return
     for case in cases:
         ended = f"  撤回 withdrawn {moment(case['withdrawn_at'])}" if case["withdrawn_at"] else ""
-        typer.echo(f"{case['case']}  {case['scenario']}  签署 signed {moment(case['signed_at'])}{ended}")
+        typer.echo(f"{case['case']}  {_both(case['title'])}  签署 signed {moment(case['signed_at'])}{ended}")
         for each in case["deliveries"]:
-            state = f"✓ {moment(each['at'])}" if each["at"] else f"… {each['error'] or ''}"
+            state = f"✓ {moment(each['at'])}" if each["at"] else f"… 送达中 on its way  {each['error'] or ''}".rstrip()
             typer.echo(f"    {_both(each['department'])}  {_both(each['label'])}  {state}")
 
 

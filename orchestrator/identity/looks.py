@@ -74,10 +74,12 @@ class Findings:
 
 
 async def find(seat: IdentitySeat, http: httpx.AsyncClient, kind: str, identifier: str) -> Findings:
-    """Asks every department that has a seat. One that does not answer is named, and stops no other."""
+    """Asks every department that any binding has ever had answer. One that does not tell is named, and stops no other; who
+    never had to answer anything, as an operator, is not asked."""
     subject = Subject.new(type=kind, id=identifier, name="")
     views = {view.number: view for view in await seat.chain.seats()}
-    asked = [_ask(seat, http, subject, view, views) for view in views.values() if view.active]
+    answer = {number for binding in await seat.chain.bindings() for number in (binding.identity, *binding.providers)}
+    asked = [_ask(seat, http, subject, view, views) for view in views.values() if view.number in answer]
     return Findings(subject=subject, at=seat.now(), seats=tuple(await asyncio.gather(*asked)))
 
 
@@ -87,6 +89,8 @@ async def _ask(
     parts: list[Part] = []
     anchored: Head | None = None
     before = None
+    if not view.active:
+        return FromSeat(seat=view, anchored=None, error="seat-suspended")
     try:
         anchored = await seat.heads.anchored(view.number) if seat.heads is not None else None
         for _ in range(MOST_PARTS):
@@ -158,7 +162,7 @@ def document(findings: Findings, seat: IdentitySeat) -> dict[str, Any]:
 
 async def lines(findings: Findings, seat: IdentitySeat) -> list[dict[str, Any]]:
     """Every question and access in plain words, newest first."""
-    names = {each.seat.number: each.seat.keyset.name for each in findings.seats}
+    names = {view.number: view.keyset.name for view in await seat.chain.seats()}
     found = []
     for each in findings.seats:
         for part in each.parts:

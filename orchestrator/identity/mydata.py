@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import httpx
 
-from orchestrator.domain.errors import LianbanError, Refused
+from orchestrator.domain.errors import Invalid, LianbanError, Refused
 from orchestrator.identity import looks, pages
 from orchestrator.identity.deliveries import Deliveries, Delivery
 from orchestrator.identity.mandates import make_withdrawal, sign
 from orchestrator.identity.notice import Words
-from orchestrator.identity.seat import IdentitySeat, unknown_flow
-from orchestrator.identity.store import SignedMandate, superseded
+from orchestrator.identity.seat import IdentitySeat
+from orchestrator.identity.store import SignedMandate
 
 WITHDRAWAL_FORMAT: Final = "lianban-withdrawal-1"
 IDENTIFIER: Final = "citizen"
@@ -62,7 +62,7 @@ class MyData:
         """Signs the withdrawal of one's own case and puts it on its way. Raises Refused (not-found, mandate-superseded)."""
         newest = await self._newest(account, case)
         if newest.kind == "withdrawal":
-            raise superseded()
+            raise _withdrawn_before()
         now = self.seat.now()
         signed = sign(make_withdrawal(newest, jti=secrets.token_urlsafe(16), now=now), self.seat.key)
         kept = SignedMandate(
@@ -115,10 +115,17 @@ class MyData:
         followed = {each.previous for each in chain}
         newest = next(each for each in reversed(chain) if each.hash not in followed)
         binding = await self.seat.chain.binding(newest.binding)
-        published, _, _ = await self.seat.chain.version(binding.version)
+        published, texts, _ = await self.seat.chain.version(binding.version)
+        try:
+            name = (await self.seat.scenario(binding.version, texts)).name
+        except Invalid:  # its newest texts are not here yet
+            title: Words = {"zh": published, "en": published}
+        else:
+            title = {"zh": name.zh, "en": name.en}
         return {
             "case": case,
             "scenario": published,
+            "title": title,
             "signed_at": chain[0].signed_at,
             "withdrawn_at": newest.signed_at if newest.kind == "withdrawal" else None,
             "deliveries": [
@@ -140,8 +147,27 @@ class MyData:
     async def _newest(self, account: str, case: str) -> SignedMandate:
         newest = await self.seat.store.newest_mandate(case)
         if newest is None or newest.account != account:
-            raise unknown_flow()
+            raise _no_case()
         return newest
+
+
+def _no_case() -> Refused:
+    return Refused(
+        "您没有这一办件,或它不是由您授权的",
+        code="not-found",
+        detail_en="You have no such case, or it was not you who authorised it",
+        remedy="办件编号见“我的授权” / the cases you authorised are listed under My consents",
+    )
+
+
+def _withdrawn_before() -> Refused:
+    return Refused(
+        "该办件的授权此前已撤回",
+        code="mandate-superseded",
+        detail_en="This case's authorisation was withdrawn before",
+        remedy="各部门是否收到,见“我的授权”;送达回执可保存 / "
+        "My consents shows which departments have it; their acknowledgements can be saved",
+    )
 
 
 def sign_in_view(*, development: bool) -> pages.View:

@@ -167,6 +167,10 @@ class ChainView(Protocol):
         """A binding. Raises Invalid when there is none."""
         ...
 
+    async def bindings(self) -> Sequence[BindingView]:
+        """Every binding there ever was, by number."""
+        ...
+
     async def version(self, version: str) -> tuple[str, str, int]:
         """Scenario id, newest texts hash and publisher's seat of a published version; an empty id when there is none."""
         ...

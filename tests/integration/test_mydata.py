@@ -62,6 +62,23 @@ async def test_look__questions_about_me__told_in_plain_words_with_what_is_on_cha
     assert {line["asker"]["zh"] for line in accesses} == {consortium.seat(2).keyset.name["zh"]}
     silent = {each["error"] for each in view["silent"]}
     assert silent <= {"unknown-seat"}  # departments that the test's gateway does not seat
+    operators = consortium.seat(OPERATOR).keyset.name
+    assert operators not in [each["department"] for each in view["silent"]]  # it has nothing that it could answer
+
+
+async def test_look__a_department_suspended__named_as_not_told(
+    consortium: Consortium, operator: GatewayClient, identity: Identity
+) -> None:
+    await ask(consortium, operator, consortium.mandate(), "E01.handler")
+    consortium.chain.suspend(MARKET)
+    try:
+        async with identity.person(CHEN) as person:
+            view = await person.act("look")
+    finally:
+        consortium.chain.suspend(MARKET, active=True)
+    silent = {each["department"]["zh"]: each["error"] for each in view["silent"]}
+    assert silent[consortium.seat(MARKET).keyset.name["zh"]] == "seat-suspended"
+    assert any(line["seat"] == POLICE for line in view["looks"])
 
 
 async def test_look__a_department_away__named_and_the_others_told(
@@ -90,6 +107,7 @@ async def test_page__html__shows_the_table_and_no_number(
         again = await browser.get("/mydata")
     assert "谁查过我的数据" in entered.text
     assert "尚未上链" in looked.text
+    assert "本表被查看的记录" in looked.text  # apart from the questions, which are what is asked for
     assert CHEN not in looked.text
     assert 'name="passcode"' in out.text
     assert 'name="passcode"' in again.text
@@ -148,7 +166,7 @@ async def test_withdraw__somebody_elses_case_or_twice__refused(consortium: Conso
         for action in ("withdraw", "receipt"):
             with pytest.raises(Refused) as foreign:
                 await other.act(action, case=case)
-            assert foreign.value.code == "not-found"
+            assert (foreign.value.code, foreign.value.detail) == ("not-found", "您没有这一办件,或它不是由您授权的")
         assert (await other.act("refresh"))["cases"] == []
     async with identity.person(CHEN) as person:
         with pytest.raises(Refused) as nothing:
@@ -157,7 +175,9 @@ async def test_withdraw__somebody_elses_case_or_twice__refused(consortium: Conso
         await person.act("withdraw", case=case)
         with pytest.raises(Refused) as twice:
             await person.act("withdraw", case=case)
-        assert twice.value.code == "mandate-superseded"
+        assert (twice.value.code, twice.value.detail) == ("mandate-superseded", "该办件的授权此前已撤回")
+        shown = (await person.act("refresh"))["cases"][0]
+        assert shown["title"]["zh"] == consortium.scenario.name.zh
 
 
 async def test_courier__acknowledgement_that_does_not_hold__tried_again(

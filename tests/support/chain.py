@@ -57,6 +57,9 @@ class MemoryChain:
             raise Invalid(field="binding", detail="没有这个落地", detail_en="no such binding", code="unknown-binding")
         return self._bindings[number]
 
+    async def bindings(self) -> list[BindingView]:
+        return [binding for _, binding in sorted(self._bindings.items())]
+
     async def version(self, version: str) -> tuple[str, str, int]:
         return self._versions.get(version, ("", "0x" + "00" * 32, 0))
 

@@ -25,7 +25,7 @@ from orchestrator.database import Pool, ensure_databases, migrate, open_pool, wi
 from orchestrator.identity.client import Applicant
 from orchestrator.pipeline.context import Context, Definitions, Pace
 from orchestrator.portal.app import create_portal
-from orchestrator.protocol.ports import BindingView, SeatView
+from orchestrator.protocol.ports import SeatView
 from orchestrator.runtime import MIGRATIONS
 from orchestrator.scenarios import load_calendar, shipped
 from orchestrator.store import applications
@@ -47,9 +47,6 @@ class PortalChain:
 
     async def seats(self) -> list[SeatView]:
         return [seat for _, seat in sorted(self._chain._seats.items())]
-
-    async def bindings(self) -> list[BindingView]:
-        return [binding for _, binding in sorted(self._chain._bindings.items())]
 
     def address(self, contract: str) -> str:
         return self._chain.domain(contract).contract
