@@ -140,8 +140,15 @@ class Wording(NamedTuple):
         return _label(role, (each for each in self.scenario.subjects if each.id == role))
 
     def question(self, name: str) -> Words:
-        """A question."""
-        return _label(name, (each for each in self.scenario.questions if each.id == name))
+        """A question, or one part of its answer."""
+        question, _, part = name.partition(".")
+        for each in self.scenario.questions:
+            if each.id == question and part:
+                said = (
+                    VOCABULARY["part", part] if ("part", part) in VOCABULARY else _label(part, _at(each.fields, part))
+                )
+                return Words(f"{each.label.zh}:{said.zh}", f"{each.label.en}: {said.en}")
+        return _label(name, _at(self.scenario.questions, name))
 
     def material(self, name: str) -> Words:
         """A material, by its name and id."""
@@ -169,9 +176,28 @@ class Wording(NamedTuple):
             said = Words("授权日", "day of the mandate")
         elif name == "case.evidence_verified":
             said = Words("核验数据通过校验", "evidence verified")
-        elif kind not in ("derived", "case"):
+        elif kind == "derived":
+            said = next((self._derived(each) for each in self.scenario.derived if each.id == rest), None)
+        elif kind != "case":
             said = self._claimed(kind, rest)
         return said
+
+    def _derived(self, derived: Derived) -> Words:
+        """What is worked out, by what from."""
+        named = [self.input_name(name) or Words(name, name) for name in derived.of]
+        of, last = named[0], named[-1]
+        table = self.input_name(f"param.{derived.parameter}") or of
+        match derived.op:
+            case "any_in":
+                return Words(f"{of.zh}有列入{table.zh}的", f"{of.en}: anything on {table.en}")
+            case "same_name":
+                return Words(f"{of.zh}与{last.zh}相同", f"{of.en} is the same as {last.en}")
+            case "valid_bank_account":
+                return Words(f"{of.zh}:账号有效", f"{of.en}: valid number")
+            case "step":
+                return Words(f"按{of.zh}所得{table.zh}", f"{table.en}, by {of.en}")
+            case "latest":
+                return Words(f"最晚的{of.zh}", f"the latest {of.en}")
 
     def _declared(self, rest: str) -> Words:
         material, _, name = rest.partition(".")
@@ -249,6 +275,15 @@ class Wording(NamedTuple):
                 for option in question.options if question.id == rest else ():
                     if option.id == value:
                         return Words(f"“{option.label.zh}”", f"“{option.label.en}”")
+        elif kind == "material":
+            material, _, entry = rest.partition(".")
+            for option in (
+                option
+                for each in _at(self.scenario.materials, material)
+                for one in _at(each.fields, entry)
+                for option in _at(one.options, value)
+            ):
+                return Words(f"“{option.label.zh}”", f"“{option.label.en}”")
         return Words(str(value), str(value))
 
     def value(self, part: BaseModel, name: str, value: Any) -> Words:
@@ -374,6 +409,10 @@ def _named(name: Text | None, key: str) -> Words:
 
 def _with(said: Words, more: Words) -> Words:
     return Words(f"{said.zh}({more.zh})", f"{said.en} ({more.en})") if more.zh else said
+
+
+def _at(parts: Iterable[Any], name: str) -> Iterable[Any]:
+    return (each for each in parts if each.id == name)
 
 
 def _label(name: str, found: Iterable[Any]) -> Words:
