@@ -86,7 +86,7 @@ async def batches(state: Current, _principal: Overseer, limit: Limit = 50, curso
 async def heads(state: Current, _principal: Overseer) -> dict[str, Any]:
     """Every seat's query log: the newest signed head and the anchored one."""
     async with state.context.pool.connection() as connection:
-        cursor = await connection.execute("select * from seat_head order by seat")
+        cursor = await connection.execute("select * from seat_head where size > 0 order by seat")
         return {"heads": await cursor.fetchall()}
 
 

@@ -1,7 +1,7 @@
 """Anchor: query-log heads that no batch has carried for a while go to the ledger by themselves.
 
 So a department cannot make what it logged unsaid by being asked nothing more: what it signed is anchored within twice that
-while, if its gateway answers. Its head is fetched, too, when it was not asked here: others may have asked it.
+while, if its gateway answers. Its head is fetched, too, when it was never asked here: others may have asked it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ async def anchor(context: Context) -> int:
     if context.diverged:
         return 0
     after = context.pace.anchor_after
+    keeping = await _keeping(context)
     async with context.pool.connection() as connection:
-        unseen = await batches.unseen(connection, after)
+        unseen = await batches.unseen(connection, keeping, after)
     shown = [head for head in await asyncio.gather(*(_shown(context, seat) for seat in unseen)) if head is not None]
     async with context.pool.connection() as connection:
         await batches.keep_heads(connection, shown)
@@ -41,6 +42,16 @@ async def anchor(context: Context) -> int:
     for start in range(0, len(heads), MOST_HEADS):
         await send(context, [], [], heads[start : start + MOST_HEADS], [])
     return len(heads)
+
+
+async def _keeping(context: Context) -> list[int]:
+    """The seats in good standing that keep a query log: those that any binding has ever had answer or decide."""
+    named = {
+        number
+        for binding in await context.view.bindings()
+        for number in (binding.identity, *binding.providers, *binding.approvers)
+    }
+    return [seat.number for seat in await context.view.seats() if seat.active and seat.number in named]
 
 
 async def _shown(context: Context, number: int) -> dict[str, Any] | None:

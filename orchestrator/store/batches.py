@@ -251,11 +251,15 @@ async def heads_to_anchor(connection: Connection) -> list[Row]:
     return await cursor.fetchall()
 
 
-async def unseen(connection: Connection, after: float) -> list[int]:
-    """The seats that have not shown their head for `after` seconds, each once in that time, whoever asks."""
+async def unseen(connection: Connection, seats: Sequence[int], after: float) -> list[int]:
+    """Which of these seats have not shown their head for `after` seconds, or ever, each once in that time, whoever asks."""
     cursor = await connection.execute(
-        "update seat_head set seen_at = now() where seen_at <= now() - make_interval(secs => %s) returning seat",
-        [after],
+        """
+        insert into seat_head (seat, size, root, signature) select seat, 0, '', '' from unnest(%(seats)s::int[]) as s(seat)
+        on conflict (seat) do update set seen_at = now()
+        where seat_head.seen_at <= now() - make_interval(secs => %(after)s) returning seat
+        """,
+        {"seats": sorted(set(seats)), "after": after},
     )
     return [int(str(row["seat"])) for row in await cursor.fetchall()]
 

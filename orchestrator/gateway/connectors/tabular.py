@@ -26,6 +26,8 @@ MOST_UNPACKED: Final = 2 * 2**30
 
 _ERRORS: Final = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!"})
 """What a spreadsheet shows where it could not compute."""
+_UNCOMPUTED: Final = "#CALC!"
+"""As a spreadsheet has it where nothing was computed."""
 
 
 class HalfWritten(Exception):
@@ -70,11 +72,22 @@ def read_table(path: Path, name: str, table: Table, layout: FileLayout, most: in
 
 def _cell(name: str, column: str, kind: str, raw: Any, number: int) -> Cell:
     try:
+        if raw == _UNCOMPUTED:
+            raise _uncomputed(name, column, number)
         if isinstance(raw, str) and raw.strip() in _ERRORS:
             raise ValueError
         return cell(kind, raw)
     except ValueError:
         raise wrong_cell(name, column, kind, f"第 {number} 行 / line {number}: ") from None
+
+
+def _uncomputed(name: str, column: str, number: int) -> SourceFault:
+    return SourceFault(
+        f"{name}.columns.{column}",
+        f"第 {number} 行:公式尚未计算出结果",
+        f"line {number}: a formula that was never computed",
+        "用电子表格软件打开并保存一次,或导出数值 / open and save it once in a spreadsheet program, or export values",
+    )
 
 
 def _places(header: Sequence[str], name: str, table: Table) -> list[int | None]:
@@ -144,7 +157,9 @@ def _workbook(path: Path, name: str, layout: FileLayout) -> Iterator[tuple[int, 
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > MOST_UNPACKED:
             raise SourceFault(f"{name}.file", "工作簿过大", "the workbook is too large", "改用 CSV / use CSV")
-        book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
+        book, formulas = (
+            load_workbook(path, read_only=True, data_only=computed, keep_links=False) for computed in (True, False)
+        )
     except (zipfile.BadZipFile, EOFError, OSError):
         raise HalfWritten from None
     except (KeyError, ValueError, TypeError):
@@ -160,10 +175,20 @@ def _workbook(path: Path, name: str, layout: FileLayout) -> Iterator[tuple[int, 
                 f"there is no sheet {layout.sheet}",
                 " / ".join(titles) or "—",
             )
-        sheet = book[layout.sheet if layout.sheet is not None else titles[0]]
-        sheet.reset_dimensions()  # what the file says of its size is not always so
-        yield from enumerate(sheet.iter_rows(values_only=True), 1)
+        sheets = [each[layout.sheet if layout.sheet is not None else titles[0]] for each in (book, formulas)]
+        for sheet in sheets:
+            sheet.reset_dimensions()  # what the file says of its size is not always so
+        lines, entered = sheets[0].iter_rows(), sheets[1].iter_rows(values_only=True)
+        for number, (line, formulas_of) in enumerate(zip(lines, entered, strict=True), 1):
+            yield number, [_computed(*each) for each in zip(line, formulas_of, strict=True)]
     except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError):
         raise HalfWritten from None
     finally:
         book.close()
+        formulas.close()
+
+
+def _computed(read: Any, entered: Any) -> Any:
+    """A cell's value; an error for a formula that no program has computed yet, as files made by a library have it: that it
+    reads as empty says nothing. An empty text is a value that was computed."""
+    return _UNCOMPUTED if read.value is None and read.data_type != "str" and entered is not None else read.value

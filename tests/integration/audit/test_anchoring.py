@@ -71,12 +71,20 @@ async def test_anchor__no_batch_for_the_set_time__head_on_the_ledger_once(
     while await follow(context):
         pass
     assert await anchored(department) == [size]
-    (head,) = await rows(context.pool, "select anchored_size, size from seat_head")
+    (head,) = await rows(context.pool, "select anchored_size, size from seat_head where size > 0")
     assert (head["anchored_size"], head["size"]) == (size, size)
     (batch,) = await rows(context.pool, "select state from batch")
     assert batch["state"] == "confirmed"
     assert await anchor(context) == 0
     await department.in_order(promises=department.promises)
+
+
+async def test_anchor__never_asked_here__head_fetched_all_the_same(department: Audited, context: Context) -> None:
+    await department.ask()  # nobody told this operator
+    assert await anchor(context) == 1
+    while await follow(context):
+        pass
+    assert await anchored(department) == [2]
 
 
 async def test_anchor__others_asked_meanwhile__the_head_is_fetched(department: Audited, context: Context) -> None:

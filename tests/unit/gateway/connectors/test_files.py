@@ -7,8 +7,10 @@ import contextlib
 import csv
 import io
 import os
+import re
 import sys
 import time
+import zipfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -242,6 +244,42 @@ def test_fetch__workbook__values_sheet_and_header_row(tmp_path: Path) -> None:
     with pytest.raises(SourceFault) as caught:
         fetch(connector(tmp_path), table("zh_{number}.xlsx", sheet="无"))
     assert caught.value.field == "sw_zh.file.sheet"
+
+
+def with_formula(path: Path, cell: str) -> None:
+    """A workbook whose amount is a formula, its cell as `cell` has it."""
+    book = openpyxl.Workbook()
+    book.active.append(["编号", "欠费"])
+    book.active.append(["A", "=1+1"])
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    said, count = re.subn(rb'<c r="B2".*?</c>', cell.encode(), parts[sheet])
+    assert count == 1
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, sheet: said}.items():
+            archive.writestr(name, content)
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize("said", ["<v></v>", "<v/>", ""])
+def test_fetch__formula_never_computed__fault_and_not_empty(tmp_path: Path, said: str) -> None:
+    with_formula(tmp_path / "zh.xlsx", f'<c r="B2"><f>1+1</f>{said}</c>')
+
+    with pytest.raises(SourceFault) as caught:
+        fetch(connector(tmp_path), table("zh.xlsx"))
+
+    assert caught.value.field == "sw_zh.columns.qf"
+    assert "line 2: a formula that was never computed" in caught.value.detail_en
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [('<c r="B2"><f>1+1</f><v>2</v></c>', "2.00"), ('<c r="B2" t="str"><f>""</f><v></v></c>', None)]
+)
+def test_fetch__formula_computed__its_value(tmp_path: Path, cell: str, value: str | None) -> None:
+    with_formula(tmp_path / "zh.xlsx", cell)
+    assert fetch(connector(tmp_path), table("zh.xlsx")) == [{"zh": "A", "qf": value, "kh": None}]
 
 
 def test_fetch__workbook_that_is_none__fault_names_it(tmp_path: Path) -> None:
