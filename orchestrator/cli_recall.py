@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from orchestrator.cli_gateway import at_department
 from orchestrator.database import Row
@@ -91,7 +91,8 @@ def recall_answers(
 
 
 def _show(reached: list[Reached]) -> None:
-    console, table = Console(highlight=False), Table("办件 case", "核验项 item", "第几次 attempt", "后果 what follows")
+    titles = ("办件 case", "核验项 item", "第几次 attempt", "后果 what follows")
+    console, table = Console(highlight=False), Table(*(Column(title, overflow="fold") for title in titles))
     for each in reached:
         table.add_row(each.case, each.item, str(each.answer.attempt), "\n".join(_what_follows(each)))
     console.print(table)

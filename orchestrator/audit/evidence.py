@@ -86,12 +86,14 @@ class Evidence:
         return content
 
     def keep(self, folder: Path, word: Word) -> Path:
-        """Writes it into a folder under a name of its own; the same evidence again is the same file."""
-        content = self.document(word)
-        name = f"{self.kind}-{hash_of(canonical(content)).hex()[:12]}.json"
+        """Writes it into a folder; the same lie found again, by statements of another day, stays the file that it was."""
+        heads = [[each.size, to_hex(each.root)] for each in self.statements]
+        lie = [str(self.kind), word.ledger.chain_id, word.ledger.contract, word.seat.number, heads]
+        file = folder / f"{self.kind}-{hash_of(canonical(lie)).hex()[:12]}.json"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-        return folder / name
+        if not file.exists():
+            file.write_bytes(orjson.dumps(self.document(word), option=orjson.OPT_INDENT_2))
+        return file
 
 
 def contradicts(old: Statement, new: Statement, nodes: Sequence[bytes]) -> bool:

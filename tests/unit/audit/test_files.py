@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,26 @@ def remembered() -> Memory:
     memory = audit(log, word([log.head(4)])).memory
     assert memory is not None
     return memory
+
+
+# ---- evidence
+
+
+def test_evidence__same_lie_found_again__stays_the_file_that_it_was(tmp_path: Path) -> None:
+    log = Log([an_entry(index) for index in range(5)])
+    bent = Log([an_entry(9), *log.entries[1:]])
+    other = Log([an_entry(8), *log.entries[1:]])
+    heads = word([log.head(5)])
+    (lie,) = audit(bent, heads).lies
+    file = lie.keep(tmp_path, heads)
+    written = file.read_bytes()
+
+    again = replace(lie, statements=tuple(replace(each, at=each.at + 3600) for each in lie.statements))
+
+    assert again.keep(tmp_path, heads) == file
+    assert file.read_bytes() == written
+    (another,) = audit(other, heads).lies
+    assert another.keep(tmp_path, heads) != file
 
 
 # ---- memory
