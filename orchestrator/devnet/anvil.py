@@ -23,6 +23,7 @@ import httpx
 from orchestrator.devnet.lifetime import OwnerLock, die_with_parent, stop_process
 from orchestrator.devnet.ports import free_port
 from orchestrator.domain.errors import Unavailable
+from orchestrator.ledger.transactions import look_at
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
@@ -160,7 +161,7 @@ def open_node(
                 "无法连接设置的链节点",
                 detail_en="the configured node cannot be reached",
                 code="node-unreachable",
-                remedy="检查 LIANBAN_NODE_URL 与该节点 / check LIANBAN_NODE_URL and that node",
+                remedy=look_at(node_url),
             ) from None
         yield node_url
         return

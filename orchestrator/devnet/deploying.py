@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import typer
 from web3 import Web3
@@ -16,6 +17,9 @@ from orchestrator.ledger.deploy import Creation, Deployer, Outlook
 from orchestrator.ledger.deployments import Deployment
 from orchestrator.ledger.plans import Terms
 from orchestrator.ledger.transactions import Signer
+
+SHORT_VETO: Final = 3600.0
+"""Seconds below which a veto can hardly come in time."""
 
 _WEI = 10**18
 _SPANS = ((86_400, "天 days"), (3_600, "小时 hours"), (60, "分钟 minutes"), (1, "秒 seconds"))
@@ -66,6 +70,8 @@ def describe(outlook: Outlook, terms: Terms, block_seconds: float) -> list[str]:
         f"确认 confirmations: {terms.confirmations} 个区块 blocks ≈ {span(terms.confirmations * block_seconds)}",
         *(f"· {zh} · {en}" for zh, en in outlook.remarks),
     ]
+    if terms.veto_blocks * block_seconds < SHORT_VETO and outlook.council != outlook.sender:
+        lines.append("! 否决期不足一小时,席位来不及否决 · less than an hour: no seat's people can veto in time")
     if (there := outlook.deployment) is not None:
         return [
             *lines,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import requests.exceptions
 from eth_account import Account
@@ -73,8 +74,15 @@ def open_chain(url: str, timeout: float = 10.0) -> Iterator[Web3]:
             "链节点没有应答",
             detail_en=f"the node did not answer: {type(error).__name__}",
             code="node-down",
-            remedy="检查 LIANBAN_NODE_URL 与该节点 / check LIANBAN_NODE_URL and that node",
+            remedy=look_at(url),
         ) from None
+
+
+def look_at(url: str) -> str:
+    """The remedy for a node that does not answer. Host and port alone are told: the rest of its address may be secret."""
+    found = urlsplit(url)
+    host = f"{found.hostname}:{found.port}" if found.port else str(found.hostname)
+    return f"检查 LIANBAN_NODE_URL(或网络文件的 node)与节点 {host} / check LIANBAN_NODE_URL (or the network file's node) and {host}"
 
 
 def send(web3: Web3, signer: Signer, nonce: int, to: str | None, data: bytes) -> bytes | None:

@@ -116,9 +116,23 @@ def test_deploy__dry_run__says_in_words_what_then_happens_and_sends_nothing(plac
         "3 transactions",
     ):
         assert word in said.text
+    assert "can veto in time" not in said.text
     assert place.deploy().code == 0
     made = place.deployment()
     assert {made.consortium, made.catalog, made.ledger} <= set(said.text.split())
+
+
+def test_deploy__dry_run_with_a_veto_of_seconds__warned(place: Place) -> None:
+    place.write(veto_blocks=1)
+    assert "no seat's people can veto in time" in place.deploy("--dry-run").text
+
+
+def test_deploy__node_not_there__its_host_named_and_nothing_else_of_its_address(place: Place) -> None:
+    said = place.deploy(node_url="http://user:secret@127.0.0.1:1/key")
+    assert said.code == 1
+    assert "and 127.0.0.1:1\n" in said.text
+    assert "secret" not in said.text
+    assert "/key" not in said.text
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
