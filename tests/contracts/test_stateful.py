@@ -14,6 +14,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -40,12 +41,36 @@ SEED = os.environ.get("LIANBAN_SEED", secrets.token_hex(4) if BY_NIGHT else "")
 Stage = tuple[Node, Compiled, list[bytes]]
 
 
+PLAYS = 40
+"""Games and attacks on one node: an Anvil slows down as its chain grows, and is tenfold slower after a night's games."""
+
+
+class Stages:
+    """A node with actors on it, and another one after every `PLAYS` times that it was asked for."""
+
+    def __init__(self, built: Compiled) -> None:
+        self._built, self._nodes, self._plays = built, ExitStack(), 0
+        self._stage: Stage | None = None
+
+    def __call__(self) -> Stage:
+        """Where the next game is played."""
+        if self._stage is None or self._plays % PLAYS == 0:
+            self.close()
+            node = self._nodes.enter_context(open_chain())
+            self._stage = node, self._built, open_actors(node, self._built)
+        self._plays += 1
+        return self._stage
+
+    def close(self) -> None:
+        """Ends the node."""
+        self._nodes.close()
+
+
 @pytest.fixture(scope="module")
-def stage(compiled: dict[str, Any]) -> Iterator[Stage]:
-    """A node with actors on it."""
-    built = Compiled.of(compiled, compile_files("tests/contracts/harness/Probe.sol")["Probe"])
-    with open_chain() as node:
-        yield node, built, open_actors(node, built)
+def stage(compiled: dict[str, Any]) -> Iterator[Stages]:
+    """Gives a node with actors on it for each game."""
+    with closing(Stages(Compiled.of(compiled, compile_files("tests/contracts/harness/Probe.sol")["Probe"]))) as stages:
+        yield stages
 
 
 def seeds(count: int) -> list[Any]:
@@ -54,10 +79,10 @@ def seeds(count: int) -> list[Any]:
 
 
 @pytest.mark.timeout(3600)
-def test_ledger__long_random_games__as_the_model_says_and_every_invariant_holds(stage: Stage) -> None:
+def test_ledger__long_random_games__as_the_model_says_and_every_invariant_holds(stage: Stages) -> None:
     tally = Tally()
     for seed in seeds(PLAN.games):
-        play_game(*stage, seed, PLAN.steps, tally)
+        play_game(*stage(), seed, PLAN.steps, tally)
     assert tally.steps >= (20_000 if BY_NIGHT else 1_000)
     missing = [what for what in WANTED if not any(seen.startswith(what) for seen in tally.seen)]
     assert not missing, f"the games never came to this: {missing}"
@@ -87,16 +112,15 @@ WANTED = (
 
 
 @pytest.mark.timeout(3600)
-def test_ledger__steps_that_hypothesis_chooses__as_the_model_says(stage: Stage) -> None:
+def test_ledger__steps_that_hypothesis_chooses__as_the_model_says(stage: Stages) -> None:
     """The same steps in orders that hypothesis draws and, on a failure, shortens."""
-    node, built, actors = stage
 
     class Ledger(RuleBasedStateMachine):
         """One rule for each kind of step."""
 
         @initialize(seed=st.integers(0, 2**32))
         def begin(self, seed: int) -> None:
-            self.game = Game(node, built, actors, seed, Tally())
+            self.game = Game(*stage(), seed, Tally())
 
     for name in STEPS:
 
@@ -120,17 +144,17 @@ def test_ledger__steps_that_hypothesis_chooses__as_the_model_says(stage: Stage) 
 
 
 @pytest.mark.timeout(7200)
-def test_ledger__attacker_without_one_of_the_required_keys__reaches_nothing(stage: Stage) -> None:
+def test_ledger__attacker_without_one_of_the_required_keys__reaches_nothing(stage: Stages) -> None:
     tally = Tally()
-    names = Counter(attack(*stage, seed, tally)[0] for seed in seeds(ATTACKS))
+    names = Counter(attack(*stage(), seed, tally)[0] for seed in seeds(ATTACKS))
     assert len(names) >= 9, "some goals were never pursued"
     print(f"{ATTACKS} attacks in {tally.steps} steps: {dict(names)}")
 
 
 @pytest.mark.timeout(3600)
-def test_ledger__attacker_with_all_the_required_keys__reaches_it_by_the_same_search(stage: Stage) -> None:
+def test_ledger__attacker_with_all_the_required_keys__reaches_it_by_the_same_search(stage: Stages) -> None:
     """Or the test above would show nothing."""
-    ends = [attack(*stage, ("whole", seed), Tally(), whole=True) for seed in seeds(CONTROLS)]
+    ends = [attack(*stage(), ("whole", seed), Tally(), whole=True) for seed in seeds(CONTROLS)]
     tried, won = Counter(name for name, _ in ends), Counter(name for name, reached in ends if reached)
     assert len(tried) >= 6
     assert all(won[name] >= tried[name] * 0.5 for name in tried), f"{won} of {tried}"
