@@ -28,7 +28,7 @@ from orchestrator.protocol.querylog import EMPTY_ROOT, Head
 from orchestrator.verify.report import Mark, Report
 from tests.support.departments import SeededDepartments
 from tests.support.gateway import MARKET, OPERATOR, Gateway, documents, open_gateway, terms
-from tests.support.onchain import OnChain
+from tests.support.onchain import OnChain, mined
 
 DEPARTMENT = "haidian-market-supervision"
 ITEMS = ("E05.company", "E06.company")
@@ -91,6 +91,7 @@ class Audited:
     async def word(self) -> Word:
         """The seat as the chain has it now."""
         view = self.chain.view
+        await mined(self.chain.rpc)
         chain = await LedgerHeads(self.chain.rpc, view).read(MARKET)
         return Word(seat=await view.seat(MARKET), ledger=view.domain("CaseLedger"), chain=chain)
 

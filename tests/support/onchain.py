@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import tempfile
@@ -57,6 +58,16 @@ def ask(url: str, method: str, *params: Any) -> Any:
     answer = httpx.post(url, json=body, trust_env=False).json()
     assert "error" not in answer, answer
     return answer["result"]
+
+
+async def mined(rpc: Rpc) -> None:
+    """Waits until a node that mines every transaction at once has done so: it answers a moment before, and a busy one a long
+    moment."""
+    for _ in range(1000):
+        if int((await rpc.call("txpool_status"))["pending"], 16) == 0:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the node mines nothing")
 
 
 def read(url: str, contract: str, address: str, name: str, *args: Any) -> tuple[Any, ...]:

@@ -39,7 +39,7 @@ from orchestrator.scenarios import load_calendar
 from orchestrator.store import applications, cases, evidence
 from orchestrator.store.cases import CaseRow
 from tests.support.approver import OPERATOR, Approvers, Filed
-from tests.support.onchain import OnChain
+from tests.support.onchain import OnChain, mined
 
 _TEMPLATE = "orchestrator_test_template"
 
@@ -224,6 +224,7 @@ class Line:
 
     async def follow_all(self) -> None:
         """Follows until there is nothing new on the chain."""
+        await mined(self.chain.rpc)
         newest = "select max(number) as newest from chain_block"
         before = None
         while (now := await rows(self.pool, newest)) != before:

@@ -21,6 +21,7 @@ from orchestrator.store import batches
 from tests.support.auditing import Audited
 from tests.support.cheater import rewrite
 from tests.support.gateway import MARKET
+from tests.support.onchain import mined
 from tests.support.orchestrator import open_store, rows
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +58,13 @@ async def keep(context: Context, department: Audited) -> int:
     return head.size
 
 
+async def taken_over(context: Context, department: Audited) -> None:
+    """What was sent is on the chain, and what is on the chain in the operator's store."""
+    await mined(department.chain.rpc)
+    while await follow(context):
+        pass
+
+
 async def anchored(department: Audited) -> list[int]:
     return [head.size for head in (await department.word()).chain.anchored]
 
@@ -68,8 +76,7 @@ async def test_anchor__no_batch_for_the_set_time__head_on_the_ledger_once(
     assert await anchor(replace(context, pace=Pace(anchor_after=600.0))) == 0
     assert await anchored(department) == []
     assert await anchor(context) == 1
-    while await follow(context):
-        pass
+    await taken_over(context, department)
     assert await anchored(department) == [size]
     (head,) = await rows(context.pool, "select anchored_size, size from seat_head where size > 0")
     assert (head["anchored_size"], head["size"]) == (size, size)
@@ -82,15 +89,14 @@ async def test_anchor__no_batch_for_the_set_time__head_on_the_ledger_once(
 async def test_anchor__never_asked_here__head_fetched_all_the_same(department: Audited, context: Context) -> None:
     await department.ask()  # nobody told this operator
     assert await anchor(context) == 1
-    while await follow(context):
-        pass
+    await taken_over(context, department)
     assert await anchored(department) == [2]
 
 
 async def test_anchor__others_asked_meanwhile__the_head_is_fetched(department: Audited, context: Context) -> None:
     await keep(context, department)
     await anchor(context)
-    await follow(context)
+    await taken_over(context, department)
     await department.ask()  # nobody told this operator
     assert await anchor(context) == 1
     assert await anchored(department) == [2, 4]
@@ -121,7 +127,7 @@ async def test_anchor__node_took_nothing__the_same_bytes_again_first(department:
     hears = replace(context, poster=Poster(department.chain.rpc, department.chain.view, secret))
     assert await anchor(hears) == 1  # what was lost lands; what was signed in its stead is stale
     assert await anchored(department) == [2]
-    await follow(hears)
+    await taken_over(hears, department)
     assert {row["state"] for row in await rows(context.pool, "select state from batch")} == {"confirmed"}
 
 
@@ -130,7 +136,7 @@ async def test_anchor__rewritten_meanwhile__goes_on_the_ledger_as_refused_and_te
 ) -> None:
     await keep(context, department)
     await anchor(context)
-    await follow(context)
+    await taken_over(context, department)
     rewrite(department.seat, 0)
     await keep(context, department)
     await anchor(context)
@@ -149,7 +155,7 @@ async def test_anchor__records_and_chain_disagree__rests(department: Audited, co
 async def test_anchor__gateway_gone__what_is_kept_waits(department: Audited, context: Context) -> None:
     await keep(context, department)
     await anchor(context)
-    await follow(context)
+    await taken_over(context, department)
     await keep(context, department)
     view = await department.chain.view.seat(MARKET)
     assert view.active
