@@ -14,7 +14,7 @@ from orchestrator.ledger.poster import GAS_LIMIT, Poster
 from orchestrator.ledger.rpc import Rpc
 from orchestrator.protocol.keyset import SigningAccount
 from orchestrator.protocol.querylog import LogTree
-from tests.support.onchain import OnChain, ask, automining_node, head, sheet, transition
+from tests.support.onchain import OnChain, ask, automining_node, head, mined, sheet, transition
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +32,7 @@ async def test_send__same_bytes_again__settled_once(chain: OnChain, poster: Post
     assert await poster.outcomes([signed.hash]) == ["unknown"]
     for _ in range(3):
         await poster.send([signed.raw])
+    await mined(chain.rpc)
     assert await poster.outcomes([signed.hash]) == ["done"]
     assert await poster.nonce() == 1
     case = to_hex(batch[0].case_id)
@@ -65,6 +66,7 @@ async def test_sign__full_batch_with_all_that_goes_with_it__fits_one_transaction
     batch = [transition(chain) for _ in range(256)]
     signed = await poster.sign(await poster.nonce(), batch, [sheet(chain, batch)] * 6, [])
     await poster.send([signed.raw])
+    await mined(chain.rpc)
     receipt = ask(chain.node_url, "eth_getTransactionReceipt", signed.hash)
     assert (int(receipt["status"], 16), len(receipt["logs"])) == (1, 256)
     assert int(receipt["gasUsed"], 16) < GAS_LIMIT
@@ -75,6 +77,7 @@ async def test_sign__forged_sheet__nothing_moves(chain: OnChain, poster: Poster)
     forged = sheet(chain, batch, key=chain.consortium.keys[0].chain)
     signed = await poster.sign(await poster.nonce(), batch, [forged], [])
     await poster.send([signed.raw])
+    await mined(chain.rpc)
     assert await chain.view.status_of(to_hex(batch[0].case_id)) == (Status.NONE, 0, 0)
 
 
@@ -83,6 +86,7 @@ async def test_outcomes__reverted__failed(chain: OnChain, poster: Poster) -> Non
     batch = [transition(chain) for _ in range(257)]
     signed = await poster.sign(await poster.nonce(), batch, [], [])
     await poster.send([signed.raw])
+    await mined(chain.rpc)
     assert await poster.outcomes([signed.hash]) == ["failed"]
 
 
@@ -106,6 +110,7 @@ async def test_settle__log_heads__anchored_with_their_proofs(chain: OnChain, pos
     first = head(chain, MARKET, tree.size, tree.root())
     signed = await poster.sign(await poster.nonce(), [], [], [first])
     await poster.send([signed.raw])
+    await mined(chain.rpc)
     assert await poster.anchored_head(MARKET) == (3, tree.root()[:26])
     old = tree.root()
     tree.append([secrets.token_bytes(32) for _ in range(4)])
@@ -113,5 +118,6 @@ async def test_settle__log_heads__anchored_with_their_proofs(chain: OnChain, pos
     second = head(chain, MARKET, 7, tree.root(), old_size=3, old_root=old, proof=proof)
     signed = await poster.sign(await poster.nonce(), [], [], [second])
     await poster.send([signed.raw])
+    await mined(chain.rpc)
     assert await poster.anchored_head(MARKET) == (7, tree.root()[:26])
     assert await poster.anchored_head(CULTURE) == (0, bytes(26))
