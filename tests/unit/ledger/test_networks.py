@@ -188,7 +188,6 @@ def test_wheel__networks__every_shipped_file_goes_along() -> None:
     project = Path(__file__).resolve().parents[3]
     build = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     carried = build["targets"]["wheel"]["force-include"]
-    for name in ("consortium", "devnet"):
-        source = f"deploy/networks/{name}.yaml"
-        assert (project / source).is_file()
-        assert carried[source] == f"orchestrator/networks/{name}.yaml"
+    shipped = sorted((project / "deploy" / "networks").glob("*.yaml"))
+    assert shipped
+    assert carried == {f"deploy/networks/{each.name}": f"orchestrator/networks/{each.name}" for each in shipped}
